@@ -1,0 +1,1 @@
+"""GKMNet sweeps and ablations: data, model, training, studies, registry and report."""

@@ -1,0 +1,224 @@
+"""Settings: JSON or keyword arguments in, frozen and validated `TrialConfig` out.
+
+`TrialConfig` is the only source of settings. Unknown keys and impossible values are refused with the key's path.
+This module imports neither torch, ray nor mlflow, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from gkm.errors import InputError
+
+SMALLEST_SCALE_PIXELS = 8
+"""The coarsest scale of a training crop must keep this many pixels on a side: two encoder steps and the pooling halve it."""
+
+
+class Settings(BaseModel):
+    """Frozen settings; derive others with `model_copy(update=...)` or `with_values`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelConfig(Settings):
+    """The network (section 3 of the paper)."""
+
+    max_kernel_size: Annotated[int, Field(ge=1, le=63)] = 21
+    """M: the largest Gaussian kernel, in pixels; odd."""
+    num_kernels: Annotated[int, Field(ge=1, le=128)] = 21
+    """K: kernels in the bank, the Dirac delta included."""
+    num_scales: Annotated[int, Field(ge=1, le=6)] = 3
+    """T: scales from coarse to fine."""
+    iterations_per_scale: Annotated[int, Field(ge=1, le=8)] = 1
+    """R: iterations of equation (7) at each scale (Table 5)."""
+    gcm: Literal["fixed", "learned_gaussian", "learned_random"] = "fixed"
+    """Kernels of the Gaussian convolution module: fixed, or learned from Gaussian or random (Xavier) kernels (Table 4)."""
+    width: Annotated[int, Field(ge=2, le=256)] = 32
+    """Channels of the first encoder stage; the next two have 2x and 4x."""
+
+    @field_validator("max_kernel_size")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(
+                f"a kernel has a centre pixel, so M must be odd, but is {value}; use {value - 1} or {value + 1}"
+            )
+        return value
+
+    @classmethod
+    def paper(cls) -> Self:
+        """The network of the paper's main results: M = K = 21, T = 3, R = 1, fixed kernels, width 32."""
+        return cls()
+
+
+class DataConfig(Settings):
+    """What a training batch is made of (section 4)."""
+
+    crop_pixels: Annotated[int, Field(ge=16, le=2048)] = 256
+    """Side of the square training crops, in pixels."""
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Crops per optimiser step, over all workers."""
+    crops_per_photo: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Crops taken from each photograph in one epoch."""
+    flips: bool = False
+    """Random flips and quarter turns beside the paper's random crop."""
+    noise_sigma_8bit: Annotated[float, Field(ge=0, le=64)] = 0.0
+    """Standard deviation of Gaussian noise added to the blurred crops, in 8-bit grey levels (Table 2, "+")."""
+
+
+class LossConfig(Settings):
+    """The cost C of equation (10) over the course of training."""
+
+    schedule: Literal["paper", "release", "l2", "ssim"] = "paper"
+    """"paper": l2 for the first third of the epochs, then SSIM and l2 in turn, a sixth each; "release": l2 for a quarter,
+    then SSIM and l2 in turn, a fortieth each; "l2" / "ssim": that cost throughout."""
+
+
+class OptimConfig(Settings):
+    """Adam and its learning rate (section 4)."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-4
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """The learning rate is multiplied by this once ..."""
+    decay_after: Annotated[float, Field(gt=0, le=1)] = 2 / 3
+    """... after this fraction of the epochs."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the gradient; None: no clipping, as in the paper."""
+
+
+class TrainingConfig(Settings):
+    """Length, precision and seed of a training run."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 3000
+    validate_every: Annotated[int, Field(ge=1)] = 1
+    """Epochs between validations (and reports, and checkpoints); the last epoch is always validated."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the forward pass; weights stay float32."""
+
+
+class TrialConfig(Settings):
+    """All settings of one trial."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _coarsest_scale_exists(self) -> Self:
+        coarsest = self.data.crop_pixels >> (self.model.num_scales - 1)
+        if coarsest < SMALLEST_SCALE_PIXELS:
+            raise ValueError(
+                f"model.num_scales = {self.model.num_scales} leaves {coarsest} of the {self.data.crop_pixels} pixels of "
+                f"data.crop_pixels at the coarsest scale, fewer than {SMALLEST_SCALE_PIXELS}; use fewer scales or larger crops"
+            )
+        return self
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "settings") -> Self:
+        """Validated settings from nested `values`.
+
+        Raises InputError naming `source` and the path of the offending key.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InputError(f"{source}: {_explain(error)}") from None
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Validated settings from a JSON file; InputError names the file and the key."""
+        path = Path(path)
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); give a JSON file of settings"
+            ) from None
+        except ValueError as error:
+            raise InputError(
+                f"{path}: is not valid JSON ({error}); correct it or leave --config out"
+            ) from None
+        if not isinstance(values, dict):
+            raise InputError(
+                f"{path}: must hold a JSON object of settings, but holds a {type(values).__name__}"
+            )
+        return cls.from_dict(values, source=str(path))
+
+    def with_values(self, values: Mapping[str, Any], source: str = "settings") -> Self:
+        """These settings with `values` (dotted path -> value, e.g. {"model.width": 8}) replaced, validated anew."""
+        nested = self.model_dump()
+        for key, value in values.items():
+            section, _, field = key.partition(".")
+            if not field or section not in nested:
+                raise InputError(f"{source}: {key} is no setting; {_nearest(key)}")
+            nested[section][field] = value
+        return type(self).from_dict(nested, source=source)
+
+    def with_assignments(self, assignments: Sequence[str]) -> Self:
+        """These settings with "key=value" texts applied (values are JSON, or else plain text)."""
+        values: dict[str, Any] = {}
+        for text in assignments:
+            key, equals, value = text.partition("=")
+            if not equals:
+                raise InputError(f"--set {text}: needs the form key=value, for example --set model.width=8")
+            try:
+                values[key.strip()] = json.loads(value)
+            except ValueError:
+                values[key.strip()] = value
+        return self.with_values(values, source="--set")
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted path -> value, in a fixed order."""
+        return {
+            f"{section}.{field}": value
+            for section, fields in self.model_dump(mode="json").items()
+            for field, value in fields.items()
+        }
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, two-space indent, newline at the end."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that change when, and only when, a setting changes."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def setting_paths() -> tuple[str, ...]:
+    """Dotted paths of all settings, such as "model.width"."""
+    return tuple(TrialConfig().flat())
+
+
+def _nearest(key: str) -> str:
+    from difflib import get_close_matches
+
+    paths = setting_paths()
+    last_names = {path.rpartition(".")[2]: path for path in paths}
+    last = key.rpartition(".")[2]
+    close = get_close_matches(key, paths, n=1, cutoff=0.6) or [
+        last_names[name] for name in get_close_matches(last, list(last_names), n=1, cutoff=0.6)
+    ]
+    return f"did you mean {close[0]}?" if close else f"the settings are {', '.join(paths)}"
+
+
+def _explain(error: ValidationError) -> str:
+    """One sentence for the first problem of a pydantic error."""
+    problem = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{path} is no setting; {_nearest(path)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{path}: {message}" if path else message
+    message = message[0].lower() + message[1:]
+    return f"{path} = {problem['input']!r}: {message}"
