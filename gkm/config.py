@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from gkm.errors import InputError
 
 SMALLEST_SCALE_PIXELS = 8
-"""The coarsest scale of a training crop must keep this many pixels on a side: two encoder steps and the pooling halve it."""
+"""Least side of the coarsest scale of a training crop: two encoder steps and the pooling halve it three times."""
 
 
 class Settings(BaseModel):
@@ -76,8 +76,8 @@ class LossConfig(Settings):
     """The cost C of equation (10) over the course of training."""
 
     schedule: Literal["paper", "release", "l2", "ssim"] = "paper"
-    """"paper": l2 for the first third of the epochs, then SSIM and l2 in turn, a sixth each; "release": l2 for a quarter,
-    then SSIM and l2 in turn, a fortieth each; "l2" / "ssim": that cost throughout."""
+    """"paper": l2 for the first third of the epochs, then SSIM and l2 in turn, a sixth each; "release": l2 for a
+    quarter, then SSIM and l2 in turn, a fortieth each; "l2" / "ssim": that cost throughout."""
 
 
 class OptimConfig(Settings):
@@ -117,8 +117,9 @@ class TrialConfig(Settings):
         coarsest = self.data.crop_pixels >> (self.model.num_scales - 1)
         if coarsest < SMALLEST_SCALE_PIXELS:
             raise ValueError(
-                f"model.num_scales = {self.model.num_scales} leaves {coarsest} of the {self.data.crop_pixels} pixels of "
-                f"data.crop_pixels at the coarsest scale, fewer than {SMALLEST_SCALE_PIXELS}; use fewer scales or larger crops"
+                f"model.num_scales = {self.model.num_scales} leaves {coarsest} of the {self.data.crop_pixels} pixels "
+                f"of data.crop_pixels at the coarsest scale, fewer than {SMALLEST_SCALE_PIXELS}; "
+                "use fewer scales or larger crops"
             )
         return self
 
@@ -140,17 +141,11 @@ class TrialConfig(Settings):
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); give a JSON file of settings"
-            ) from None
+            raise InputError(f"{path}: cannot be read ({error.strerror}); give a JSON file of settings") from None
         except ValueError as error:
-            raise InputError(
-                f"{path}: is not valid JSON ({error}); correct it or leave --config out"
-            ) from None
+            raise InputError(f"{path}: is not valid JSON ({error}); correct it or leave --config out") from None
         if not isinstance(values, dict):
-            raise InputError(
-                f"{path}: must hold a JSON object of settings, but holds a {type(values).__name__}"
-            )
+            raise InputError(f"{path}: must hold a JSON object of settings, but holds a {type(values).__name__}")
         return cls.from_dict(values, source=str(path))
 
     def with_values(self, values: Mapping[str, Any], source: str = "settings") -> Self:

@@ -1,0 +1,152 @@
+"""Training state <-> a directory of safetensors and JSON, written atomically and verified when read.
+
+A weights directory holds `model.safetensors` and `model.json` (the ModelConfig). A checkpoint directory is a weights
+directory with `state.json` (epoch, history, what else resumes training) and `optimizer.safetensors` beside them, and
+`SHA256SUMS`, written last, which covers every file: a directory without it was never finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gkm.config import ModelConfig
+from gkm.errors import InputError
+from gkm.model.gkmnet import GKMNet
+
+WEIGHTS_NAME = "model.safetensors"
+CONFIG_NAME = "model.json"
+OPTIMIZER_NAME = "optimizer.safetensors"
+STATE_NAME = "state.json"
+SUMS_NAME = "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What resumes a training run: tensors by name and plain JSON state."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    """An optimiser's state dict."""
+    state: dict[str, Any]
+
+
+def save_weights(model: GKMNet, directory: Path) -> Path:
+    """Write `model.safetensors` and `model.json` into `directory` (made if missing); returns `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    _write_tensors(directory / WEIGHTS_NAME, _contiguous(model.state_dict()))
+    _write_text(directory / CONFIG_NAME, model.config.model_dump_json(indent=2) + "\n")
+    return directory
+
+
+def load_weights(directory: Path, source: str | None = None) -> GKMNet:
+    """The network saved in `directory`, on the CPU, in evaluation mode.
+
+    Raises InputError naming `source` (default: the directory) where files are missing, damaged or do not fit the settings.
+    """
+    source = source or str(directory)
+    try:
+        config = ModelConfig.model_validate_json((directory / CONFIG_NAME).read_bytes())
+        weights = load_file(directory / WEIGHTS_NAME)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"{source}: holds no weights that can be read ({reason}); give a directory with {WEIGHTS_NAME} and {CONFIG_NAME}"
+        ) from None
+    except (SafetensorError, ValidationError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(f"{source}: the weights are damaged ({first_line}); use another copy or train again") from None
+    model = GKMNet(config)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())[:300]
+        raise InputError(f"{source}: {WEIGHTS_NAME} does not fit {CONFIG_NAME} ({detail}); use another copy") from None
+    return model.eval()
+
+
+def save_checkpoint(
+    directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], config: ModelConfig
+) -> Path:
+    """Write a checkpoint into `directory`; it counts as complete only once `SHA256SUMS` is there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / SUMS_NAME).unlink(missing_ok=True)
+    tensors, plain = _split_optimizer(optimizer.state_dict())
+    _write_tensors(directory / WEIGHTS_NAME, _contiguous(model.state_dict()))
+    _write_text(directory / CONFIG_NAME, config.model_dump_json(indent=2) + "\n")
+    _write_tensors(directory / OPTIMIZER_NAME, tensors)
+    _write_text(directory / STATE_NAME, json.dumps({"optimizer": plain, "training": dict(state)}) + "\n")
+    names = (WEIGHTS_NAME, CONFIG_NAME, OPTIMIZER_NAME, STATE_NAME)
+    _write_text(directory / SUMS_NAME, "".join(f"{_sha256(directory / name)}  {name}\n" for name in names))
+    return directory
+
+
+def is_complete(directory: Path) -> bool:
+    """Whether a checkpoint was written to its end and every file still has the hash noted then."""
+    try:
+        lines = (directory / SUMS_NAME).read_text().splitlines()
+        return len(lines) == 4 and all(_sha256(directory / line[66:]) == line[:64] for line in lines)
+    except OSError:
+        return False
+
+
+def load_checkpoint(directory: Path) -> Checkpoint:
+    """Read a checkpoint written by `save_checkpoint`; InputError where it is unfinished or damaged."""
+    if not is_complete(directory):
+        raise InputError(f"{directory}: the checkpoint is unfinished or damaged; resume from an earlier one or start anew")
+    state = json.loads((directory / STATE_NAME).read_text())
+    optimizer = _join_optimizer(load_file(directory / OPTIMIZER_NAME), state["optimizer"])
+    return Checkpoint(load_file(directory / WEIGHTS_NAME), optimizer, state["training"])
+
+
+def _split_optimizer(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as tensors named "index.key" and everything else as JSON."""
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, dict[str, Any]] = {}
+    for index, entries in state["state"].items():
+        for key, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{key}"] = value.detach().cpu().contiguous()
+            else:
+                scalars.setdefault(str(index), {})[key] = value
+    return tensors, {"groups": state["param_groups"], "scalars": scalars}
+
+
+def _join_optimizer(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> dict[str, Any]:
+    entries: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in plain["scalars"].items()}
+    for name, value in tensors.items():
+        index, _, key = name.partition(".")
+        entries.setdefault(int(index), {})[key] = value
+    return {"state": entries, "param_groups": plain["groups"]}
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, temporary)
+    os.replace(temporary, path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
