@@ -19,7 +19,7 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from gkm.config import ModelConfig
 from gkm.errors import InputError
@@ -53,7 +53,7 @@ def save_weights(model: GKMNet, directory: Path) -> Path:
 def load_weights(directory: Path, source: str | None = None) -> GKMNet:
     """The network saved in `directory`, on the CPU, in evaluation mode.
 
-    Raises InputError naming `source` (default: the directory) where files are missing, damaged or do not fit the settings.
+    Raises InputError naming `source` (default: the directory) where files are missing, damaged or do not fit.
     """
     source = source or str(directory)
     try:
@@ -62,7 +62,8 @@ def load_weights(directory: Path, source: str | None = None) -> GKMNet:
     except OSError as error:
         reason = error.strerror or error
         raise InputError(
-            f"{source}: holds no weights that can be read ({reason}); give a directory with {WEIGHTS_NAME} and {CONFIG_NAME}"
+            f"{source}: holds no weights that can be read ({reason}); "
+            f"give a directory with {WEIGHTS_NAME} and {CONFIG_NAME}"
         ) from None
     except (SafetensorError, ValidationError, ValueError) as error:
         first_line = str(error).splitlines()[0]
@@ -76,15 +77,12 @@ def load_weights(directory: Path, source: str | None = None) -> GKMNet:
     return model.eval()
 
 
-def save_checkpoint(
-    directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], config: ModelConfig
-) -> Path:
+def save_checkpoint(model: GKMNet, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], directory: Path) -> Path:
     """Write a checkpoint into `directory`; it counts as complete only once `SHA256SUMS` is there."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / SUMS_NAME).unlink(missing_ok=True)
     tensors, plain = _split_optimizer(optimizer.state_dict())
-    _write_tensors(directory / WEIGHTS_NAME, _contiguous(model.state_dict()))
-    _write_text(directory / CONFIG_NAME, config.model_dump_json(indent=2) + "\n")
+    save_weights(model, directory)
     _write_tensors(directory / OPTIMIZER_NAME, tensors)
     _write_text(directory / STATE_NAME, json.dumps({"optimizer": plain, "training": dict(state)}) + "\n")
     names = (WEIGHTS_NAME, CONFIG_NAME, OPTIMIZER_NAME, STATE_NAME)
@@ -104,7 +102,9 @@ def is_complete(directory: Path) -> bool:
 def load_checkpoint(directory: Path) -> Checkpoint:
     """Read a checkpoint written by `save_checkpoint`; InputError where it is unfinished or damaged."""
     if not is_complete(directory):
-        raise InputError(f"{directory}: the checkpoint is unfinished or damaged; resume from an earlier one or start anew")
+        raise InputError(
+            f"{directory}: the checkpoint is unfinished or damaged; resume from an earlier one or start anew"
+        )
     state = json.loads((directory / STATE_NAME).read_text())
     optimizer = _join_optimizer(load_file(directory / OPTIMIZER_NAME), state["optimizer"])
     return Checkpoint(load_file(directory / WEIGHTS_NAME), optimizer, state["training"])
