@@ -1,0 +1,123 @@
+"""Cached pairs in, training batches out: deterministic for a seed, shared out over ranks, resumable at any batch.
+
+The crops of an epoch follow from the seed and the epoch alone. A rank takes its share of each batch, so that the
+same global batches are seen with one worker or with several, and starting at a batch needs no replay.
+
+Shape letters: B batch, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gkm.data.cache import CachedSplit
+from gkm.data.crops import Crops, draw, take
+from gkm.data.noise import add_noise
+from gkm.data.photos import Pixels
+from gkm.errors import InputError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops of blurred photographs and of their sharp partners, float32 in [0, 1]; noise may go beyond."""
+
+    blurred_B3HW: Tensor  # noqa: N815
+    sharp_B3HW: Tensor  # noqa: N815
+
+
+class CropLoader:
+    """Random paired crops of a split.
+
+    Args:
+        batch_size: crops per batch over all ranks; each rank gets batch_size // world_size of them, at least one.
+        crops_per_photo: crops of each photograph in an epoch. The last batch is filled with crops of random ones.
+        flips: adds mirror images and quarter turns to the paper's random crop.
+        noise_sigma_8bit: standard deviation of the noise added to blurred crops, in 8-bit grey levels.
+
+    Raises:
+        InputError: a photograph is smaller than the crops.
+    """
+
+    def __init__(
+        self,
+        split: CachedSplit,
+        *,
+        batch_size: int,
+        crop_pixels: int,
+        crops_per_photo: int = 1,
+        flips: bool = False,
+        noise_sigma_8bit: float = 0.0,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} is not below world_size {world_size}")
+        _refuse_small(split, crop_pixels)
+        self.split = split
+        self.crop_pixels = crop_pixels
+        self.crops_per_photo = crops_per_photo
+        self.flips = flips
+        self.noise_sigma_8bit = noise_sigma_8bit
+        self.seed = seed
+        self.rank = rank
+        self.share = max(1, batch_size // world_size)
+        self.global_batch_size = self.share * world_size
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches in an epoch, the same on every rank."""
+        return -(-len(self.split) * self.crops_per_photo // self.global_batch_size)
+
+    def crops(self, epoch: int) -> Crops:
+        """All crops of an epoch, over all ranks: batch b, rank r takes b * global_batch_size + r * share and on."""
+        total = self.batches_per_epoch * self.global_batch_size
+        generator = np.random.default_rng([self.seed, epoch])
+        return draw(len(self.split), self.crops_per_photo, total, self.flips, generator)
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        """This rank's batches of an epoch from `start_batch` on."""
+        crops = self.crops(epoch)
+        for batch in range(start_batch, self.batches_per_epoch):
+            first = batch * self.global_batch_size + self.rank * self.share
+            yield self._batch(crops, range(first, first + self.share))
+
+    def _batch(self, crops: Crops, chosen: range) -> Batch:
+        shape = (len(chosen), 3, self.crop_pixels, self.crop_pixels)
+        blurred_B3HW, sharp_B3HW = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for place, index in enumerate(chosen):
+            pair = self.split[crops.photo[index]]
+            _copy(take(pair.blurred_HW3, crops, index, self.crop_pixels), blurred_B3HW[place])
+            _copy(take(pair.sharp_HW3, crops, index, self.crop_pixels), sharp_B3HW[place])
+        blurred = torch.from_numpy(blurred_B3HW)
+        if self.noise_sigma_8bit:
+            seeds = crops.noise_seed[chosen.start : chosen.stop]
+            blurred = torch.stack(
+                [
+                    add_noise(image, self.noise_sigma_8bit, torch.Generator().manual_seed(int(seed)))
+                    for image, seed in zip(blurred, seeds, strict=True)
+                ]
+            )
+        return Batch(blurred, torch.from_numpy(sharp_B3HW))
+
+
+def _copy(crop_HW3: Pixels, target_3HW: npt.NDArray[np.float32]) -> None:
+    """Scales a crop to [0, 1] straight into its place in the batch."""
+    white = np.float32(np.iinfo(crop_HW3.dtype).max)
+    np.divide(crop_HW3.transpose(2, 0, 1), white, out=target_3HW, dtype=np.float32)
+
+
+def _refuse_small(split: CachedSplit, crop_pixels: int) -> None:
+    for entry in split.entries:
+        smaller = min(entry.width, entry.height)
+        if smaller < crop_pixels:
+            raise InputError(
+                f"{entry.scene}/{entry.name} of the {split.split} photographs is {entry.width}x{entry.height} pixels, "
+                f"smaller than data.crop_pixels = {crop_pixels}; set data.crop_pixels to {smaller} or less"
+            )

@@ -1,0 +1,133 @@
+"""`manifest.json` in, a checked list of a data set's splits, shards and pairs out; and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gkm import storage
+from gkm.data.photos import Split
+from gkm.errors import InputError
+
+MANIFEST = "manifest.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PairEntry(_Record):
+    """What the manifest knows of a pair; the hashes are of the decoded pixels, little-endian."""
+
+    scene: str
+    name: str
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    bits: Literal[8, 16]
+    blurred_sha256: str
+    sharp_sha256: str
+
+    @property
+    def photo_bytes(self) -> int:
+        """Bytes of one of the two decoded photographs."""
+        return self.height * self.width * 3 * self.bits // 8
+
+
+class ShardEntry(_Record):
+    """What the manifest knows of a shard; the hash is of the file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    bytes: Annotated[int, Field(ge=1)]
+    sha256: str
+    pairs: Annotated[tuple[PairEntry, ...], Field(min_length=1)]
+
+
+class SplitInfo(_Record):
+    """Shards of one split."""
+
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def entries(self) -> tuple[PairEntry, ...]:
+        """All pairs of the split, in the order of the shards."""
+        return tuple(entry for shard in self.shards for entry in shard.pairs)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs the split has."""
+        return len(self.entries)
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """Scenes of the split, sorted, each once."""
+        return tuple(sorted({entry.scene for entry in self.entries}))
+
+
+class Manifest(_Record):
+    """Contents of `manifest.json`."""
+
+    schema_version: Literal[1]
+    source: dict[str, Any]
+    """What the pairs were made from and how; part of the fingerprint, so without places and times."""
+    origin: str = ""
+    """Where the source lay when the data set was prepared."""
+    source_stamp: str = ""
+    """Changes when the source's files change; tells a finished preparation from an outdated one."""
+    splits: dict[Split, SplitInfo]
+
+    @model_validator(mode="after")
+    def _split_by_scene(self) -> Self:
+        seen: dict[str, Split] = {}
+        for split, info in self.splits.items():
+            for scene in info.scenes:
+                refuse_leak(seen, scene, split)
+        return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of the source and of every pixel; the same for the same input on every run."""
+        pairs = {name: [entry.model_dump() for entry in info.entries] for name, info in self.splits.items()}
+        canonical = json.dumps({"source": self.source, "pairs": pairs}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def count(self, split: Split) -> int:
+        """How many pairs `split` has; 0 if the data set lacks it."""
+        return self.splits[split].pairs if split in self.splits else 0
+
+
+def read_manifest(data: str | Path) -> Manifest:
+    """The manifest of the data set in `data`; InputError if there is none, or if it is damaged or edited."""
+    location = storage.join(data, MANIFEST)
+    if not storage.exists(location):
+        raise InputError(
+            f"{data}: holds no data set (no {MANIFEST}); make one with: python pipelines/prepare_data.py --out {data}"
+        )
+    remedy = "prepare the data set again with --overwrite"
+    try:
+        content = json.loads(storage.read_bytes(location))
+        stated = content.pop("fingerprint")
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in problem["loc"])
+        reason = problem["msg"].removeprefix("Value error, ")
+        raise InputError(f"{location}: {path + ': ' if path else ''}{reason}; {remedy}") from None
+    except (ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{location}: is no manifest of a data set ({error}); {remedy}") from None
+    if stated != manifest.fingerprint:
+        raise InputError(f"{location}: was edited, its fingerprint no longer fits its contents; {remedy}")
+    return manifest
+
+
+def refuse_leak(seen: dict[str, Split], scene: str, split: Split) -> None:
+    """Remembers the split of `scene`; InputError if it is in another one already."""
+    if seen.setdefault(scene, split) != split:
+        raise InputError(
+            f"scene {scene}: is in the splits {seen[scene]} and {split}, so scores would be of photographs seen in "
+            "training; keep every scene in one split"
+        )
