@@ -1,0 +1,107 @@
+"""Outputs of all scales and the sharp image in, the scalar loss (10) out; and what the schedules say at an epoch.
+
+The paper's text gives the schedule in epochs of a run of 3000; here every schedule keeps its shape at any length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gkm.config import OptimConfig
+
+Cost = Literal["l2", "ssim"]
+
+SSIM_WINDOW_PIXELS = 11
+SSIM_SIGMA_PIXELS = 1.5
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
+
+
+def cost_name(schedule: str, epoch: int, epochs: int) -> Cost:
+    """The cost C of equation (10) in `epoch` (from 0) of `epochs`, by the name of a schedule (see LossConfig).
+
+    "paper" (section 4): l2 for the first third, then SSIM and l2 in turn, a sixth each. "release": l2 for the first
+    quarter, then SSIM and l2 in turn, a fortieth each. "l2" and "ssim": that cost throughout.
+    """
+    match schedule:
+        case "l2":
+            return "l2"
+        case "ssim":
+            return "ssim"
+        case "paper":
+            return _alternate(epoch, epochs, parts=6, first=2)
+        case "release":
+            return _alternate(epoch, epochs, parts=40, first=10)
+        case _:
+            raise ValueError(f"schedule {schedule!r} is not known; use paper, release, l2 or ssim")
+
+
+def _alternate(epoch: int, epochs: int, *, parts: int, first: int) -> Cost:
+    """l2 in the first `first` of `parts` equal parts of the run, then SSIM and l2 in turn."""
+    part = epoch * parts // epochs
+    return "l2" if part < first or (part - first) % 2 else "ssim"
+
+
+def learning_rate_at(optim: OptimConfig, epoch: int, epochs: int) -> float:
+    """The learning rate in `epoch` (from 0) of `epochs`: dropped once, after a fraction of the run (section 4)."""
+    dropped = epoch >= optim.decay_after * epochs
+    return optim.learning_rate * (optim.decay_factor if dropped else 1.0)
+
+
+def multi_scale_loss(outputs: Sequence[Tensor], sharp_B3HW: Tensor, cost: str) -> Tensor:
+    """Equation (10): the sum over all scales of the cost between an output and the sharp image at its size.
+
+    `outputs` are [B, 3, h, w] with h = ceil(H / 2^s), w = ceil(W / 2^s); the sharp image is brought to each size by
+    bilinear (antialiased) halving, as the network's own pyramid is. `cost` is "l2" or "ssim".
+    """
+    total = sharp_B3HW.new_zeros(())
+    for output in outputs:
+        total = total + (squared_l2 if cost == "l2" else ssim_loss)(output, shrink_to(sharp_B3HW, output))
+    return total
+
+
+def squared_l2(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
+    """Mean squared difference."""
+    return functional.mse_loss(restored_B3HW, sharp_B3HW)
+
+
+def ssim_loss(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
+    """1 - SSIM (Wang et al., 2004) of images in [0, 1], over windows that lie within the image.
+
+    The windows are Gaussian, 11 taps with sigma 1.5, as in the release; small coarse scales get the largest odd window
+    that fits. Written here, and not taken from torchmetrics, because that pads the border and needs 11 pixels.
+    """
+    taps = _window(min(restored_B3HW.shape[-2:]), restored_B3HW)
+    a, b = restored_B3HW, sharp_B3HW
+    moments = torch.stack((a, b, a * a + b * b, a * b)).flatten(0, 2)[:, None]
+    mean_a, mean_b, squares, product = functional.conv2d(
+        functional.conv2d(moments, taps[..., None]), taps[:, :, None]
+    ).view(4, -1)
+    means = mean_a * mean_b
+    squared_means = mean_a * mean_a + mean_b * mean_b
+    luminance = (2 * means + SSIM_C1) / (squared_means + SSIM_C1)
+    structure = (2 * (product - means) + SSIM_C2) / (squares - squared_means + SSIM_C2)
+    loss: Tensor = 1 - (luminance * structure).mean()
+    return loss
+
+
+def _window(side: int, like: Tensor) -> Tensor:
+    """Gaussian weights [1, 1, taps] that sum to 1, in the type and on the device of `like`."""
+    size = min(SSIM_WINDOW_PIXELS, side - 1 + side % 2)
+    distance = torch.arange(size, dtype=like.dtype, device=like.device) - size // 2
+    weights = torch.exp(-(distance**2) / (2 * SSIM_SIGMA_PIXELS**2))
+    return (weights / weights.sum())[None, None]
+
+
+def shrink_to(sharp_B3HW: Tensor, output_B3HW: Tensor) -> Tensor:
+    """The sharp image halved bilinearly until it has the output's size, odd last rows and columns repeated."""
+    height, width = output_B3HW.shape[-2:]
+    while sharp_B3HW.shape[-1] > width or sharp_B3HW.shape[-2] > height:
+        odd_rows, odd_columns = sharp_B3HW.shape[-2] % 2, sharp_B3HW.shape[-1] % 2
+        sharp_B3HW = functional.pad(sharp_B3HW, (0, odd_columns, 0, odd_rows), mode="replicate")
+        sharp_B3HW = functional.interpolate(sharp_B3HW, scale_factor=0.5, mode="bilinear", antialias=True)
+    return sharp_B3HW

@@ -1,0 +1,102 @@
+"""A blurred image and a recurrent state in; coefficient maps and the next state out (section 3, Figure 2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gkm.config import ModelConfig
+from gkm.model.attention import TripletAttention
+from gkm.model.recurrent import ConvLSTM, PlainConv, State
+
+STRIDE = 4
+"""Heights and widths must be multiples of this: two encoder blocks halve them."""
+
+
+class ConvNormReLU(nn.Module):
+    """Convolution (3x3 unless another is given), batch norm, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, *, transposed: bool = False) -> None:
+        super().__init__()
+        self.conv: nn.Module = (
+            nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+            if transposed
+            else nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
+        )
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return functional.relu(self.norm(self.conv(x_BCHW)))
+
+
+class AttentiveBlock(nn.Module):
+    """An entry layer that changes channels or size, two residual convolutions, triplet attention."""
+
+    def __init__(self, entry: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.entry = entry
+        self.first = ConvNormReLU(channels, channels)
+        self.second = ConvNormReLU(channels, channels)
+        self.attention = TripletAttention()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        x = self.entry(x_BCHW)
+        x = x + self.first(x)
+        x = x + self.second(x)
+        attended: Tensor = self.attention(x)
+        return attended
+
+
+class AttentionPredictionUnit(nn.Module):
+    """Features [B, C, H, W] in, 2K coefficient maps in (-1, 1) out: two paths, one of them recurrent across scales."""
+
+    def __init__(self, channels: int, maps: int, *, recurrent: str, activation: str) -> None:
+        super().__init__()
+        self.recurrent = (ConvLSTM if recurrent == "conv_lstm" else PlainConv)(channels, maps)
+        self.detail = ConvNormReLU(channels, maps)
+        self.slope = 0.5 if activation == "half_tanh" else 1.0
+
+    def forward(self, features_BCHW: Tensor, state: State | None) -> tuple[Tensor, State | None]:
+        """gamma = tanh(g1 * g2 + g1), and the next state."""
+        half, state = self.recurrent(functional.avg_pool2d(features_BCHW, 2), state)
+        g1 = functional.interpolate(half, scale_factor=2, mode="nearest")
+        g2 = self.detail(features_BCHW)
+        gamma = torch.addcmul(g1, g1, g2)
+        return torch.tanh(gamma if self.slope == 1 else self.slope * gamma), state
+
+
+class SRAM(nn.Module):
+    """Scale-recurrent attention module: an attentive encoder-decoder and the attention prediction unit."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        w = config.width
+        self.stem = AttentiveBlock(nn.Conv2d(3, w, kernel_size=3, padding=1), w)
+        self.encoder1 = AttentiveBlock(ConvNormReLU(w, 2 * w, stride=2), 2 * w)
+        self.encoder2 = AttentiveBlock(ConvNormReLU(2 * w, 4 * w, stride=2), 4 * w)
+        self.bottleneck = AttentiveBlock(ConvNormReLU(4 * w, 4 * w), 4 * w)
+        self.decoder1 = AttentiveBlock(ConvNormReLU(4 * w, 2 * w, transposed=True), 2 * w)
+        self.decoder2 = AttentiveBlock(ConvNormReLU(2 * w, w, transposed=True), w)
+        self.prediction = AttentionPredictionUnit(
+            w, 2 * config.num_kernels, recurrent=config.recurrent, activation=config.coefficients
+        )
+        self.apply(start_xavier)
+
+    def forward(self, blurred_B3HW: Tensor, state: State | None) -> tuple[Tensor, State | None]:
+        """2K coefficient maps [B, 2K, H, W] (for y first, then for x), and the next state at half the size."""
+        half = self.encoder1(self.stem(blurred_B3HW))
+        quarter = self.encoder2(half)
+        x = self.bottleneck(quarter) + quarter
+        x = self.decoder1(x) + half
+        x = self.decoder2(x)
+        maps: tuple[Tensor, State | None] = self.prediction(x, state)
+        return maps
+
+
+def start_xavier(module: nn.Module) -> None:
+    """Xavier weights and zero biases for a convolution (section 4); other modules are left alone."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
