@@ -1,0 +1,44 @@
+# The few commands a user needs; `make` lists them.
+
+PY := .venv/bin/python
+STAMP := .venv/.installed
+RUNS := runs
+SAMPLE := $(RUNS)/data/sample
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep test test-all lint cluster cluster-stop clean
+
+help: ## list these commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## install everything into .venv (the others do this themselves)
+
+# Written last, so that an interrupted installation is taken up again.
+$(STAMP): pyproject.toml constraints.txt .ci/setup
+	@bash .ci/setup
+	@touch $@
+
+sweep: $(STAMP) ## the main job: sample photographs -> study -> registered model -> report page
+	@$(PY) pipelines/prepare_data.py --source sample --out $(SAMPLE)
+	@$(PY) pipelines/sweep.py --space search_spaces/quick.py --data $(SAMPLE) --study quick
+
+test: $(STAMP) ## the default tests, a few minutes
+	$(PY) -m pytest -m "not slow" $(PYTEST_FLAGS)
+
+test-all: $(STAMP) ## all tests, the slow ones and those in a browser too
+	$(PY) -m pytest $(PYTEST_FLAGS)
+
+lint: $(STAMP) ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+cluster: $(STAMP) ## start a local Ray cluster with dashboard and token, and print how to submit a job to it
+	@bash cluster/local.sh start
+
+cluster-stop: ## stop it
+	@bash cluster/local.sh stop
+
+clean: ## remove .venv and caches; runs/ stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build gkm.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
