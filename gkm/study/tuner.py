@@ -1,0 +1,202 @@
+"""A search space and a data set in; a finished, tracked study out. Ray Tune with Optuna's TPE and ASHA, resumable.
+
+Run again, a finished study does nothing; an unfinished one goes on where it was: trials from their checkpoints, the
+sampler from its history, ASHA from its rungs.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+
+from gkm import storage
+from gkm.data.cache import open_split
+from gkm.data.shards import read_manifest
+from gkm.errors import InputError
+from gkm.evaluation import evaluate, mean_scores
+from gkm.study.progress import Listener, StudyCallback, trial_number
+from gkm.study.results import StudyResults, load_study
+from gkm.study.scheduler import ResumableASHA
+from gkm.study.space import SearchSpace
+from gkm.tracking import Tracking, environment_tags
+from gkm.training.context import TuneContext
+from gkm.training.loop import TrainingDivergedError
+from gkm.trial import SELECTION_METRIC, run_trial
+
+RETRIES = 2
+"""Times a trial is started again after its process died; one that diverged is not."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a study is made of; travels to its trials."""
+
+    name: str
+    space: SearchSpace
+    data: str
+    """Directory of the prepared data set."""
+    folder: str
+    """Where studies keep their state; this one's is the folder `name` in it."""
+    tracking: Tracking
+    cache: str | None = None
+    seed: int = 0
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+
+    @property
+    def state(self) -> str:
+        return storage.join(self.folder, self.name)
+
+
+def run_study(study: Study, listener: Listener | None = None) -> StudyResults:
+    """Run `study` to its end in the Ray session at hand, or go on with it; returns all its trials.
+
+    Raises InputError where the data set cannot be used, or a study of that name exists with other settings or data.
+    """
+    identity = _identity(study)
+    run_id = _adopt_or_create(study, identity)
+    if study.tracking.tags(run_id).get("gkm.status") == "finished":
+        return load_study(study.tracking, study.name)
+    StudyCallback.listener = listener
+    try:
+        _tuner(study, run_id).fit()
+    finally:
+        StudyCallback.listener = None
+    results = load_study(study.tracking, study.name)
+    if results.best is None:
+        reasons = sorted({trial.reason for trial in results.trials if trial.reason})
+        study.tracking.finish(run_id, "failed", "no trial was validated")
+        raise InputError(
+            f"study {study.name}: no trial was validated ({'; '.join(reasons)}); mend that, use a new name"
+        )
+    _summarise(study, results)
+    return results
+
+
+def _identity(study: Study) -> dict[str, str]:
+    return {
+        "gkm.data": read_manifest(study.data).fingerprint,
+        "gkm.space": study.space.fingerprint(),
+        "gkm.seed": str(study.seed),
+        "gkm.trials": str(study.space.trials),
+    }
+
+
+def _adopt_or_create(study: Study, identity: dict[str, str]) -> str:
+    """The parent run of the study, once it is sure that the study on record is this one."""
+    existing = study.tracking.find_study(study.name)
+    if existing is not None:
+        recorded = study.tracking.tags(existing)
+        for key, value in identity.items():
+            if recorded.get(key, value) != value:
+                raise InputError(
+                    f"study {study.name}: exists with another {key.removeprefix('gkm.')} ({recorded[key]}, now {value}); "
+                    "choose another --study name"
+                )
+        return existing
+    parameters = {f"space.{path}": str(parameter) for path, parameter in study.space.parameters.items()}
+    tags = {**environment_tags(), **identity, "gkm.base": json.dumps(study.space.base.model_dump(mode="json"))}
+    run = study.tracking.start_study(study.name, parameters=parameters, tags=tags)
+    validation = open_split(study.data, "validation", study.cache)
+    blurred = mean_scores(evaluate(None, (validation[i] for i in range(len(validation))), with_lpips=False))
+    study.tracking.log_metrics(run.run_id, {f"val/blurred_{key}": blurred[key] for key in ("psnr", "ssim")}, step=0)
+    return run.run_id
+
+
+def _tuner(study: Study, run_id: str) -> tune.Tuner:
+    trainable = tune.with_resources(
+        tune.with_parameters(_tune_trial, study=study, study_run_id=run_id),
+        {"CPU": study.cpus_per_trial, "GPU": study.gpus_per_trial},
+    )
+    if tune.Tuner.can_restore(study.state):
+        return tune.Tuner.restore(study.state, trainable, resume_unfinished=True)
+    space, epochs = study.space, study.space.base.training.epochs
+    search = OptunaSearch(
+        space=space.suggest,
+        metric=SELECTION_METRIC,
+        mode="max",
+        points_to_evaluate=[dict(space.baseline)] if space.baseline else None,
+        study_name=study.name,
+        seed=study.seed,
+    )
+    scheduler = ResumableASHA(
+        storage.join(study.state, "rungs.json"),
+        metric=SELECTION_METRIC,
+        epochs=epochs,
+        first_rung_epochs=space.first_rung_epochs,
+        reduction_factor=space.reduction_factor,
+    )
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=search, scheduler=scheduler, num_samples=space.trials, reuse_actors=True
+        ),
+        run_config=tune.RunConfig(
+            name=study.name,
+            storage_path=study.folder,
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            callbacks=[StudyCallback(study.tracking, run_id, space.trials, epochs)],
+        ),
+    )
+
+
+def _tune_trial(values: dict[str, Any], study: Study, study_run_id: str) -> None:
+    """One trial, in a process of its own."""
+    trial_id = tune.get_context().get_trial_id()
+    config = study.space.config(values).with_values({"training.seed": study.seed})
+    run = study.tracking.start_trial(
+        trial_id,
+        study_run_id=study_run_id,
+        number=trial_number(trial_id),
+        config=config,
+        searched=values,
+        tags={**environment_tags(), "gkm.data": read_manifest(study.data).fingerprint},
+    )
+    diverged = study.tracking.tags(run.run_id).get("gkm.diverged")
+    if diverged:
+        run.finish("failed", diverged)
+        raise TrainingDivergedError(diverged)
+    try:
+        run_trial(config, study.data, TuneContext(), run, study.cache)
+    except TrainingDivergedError as error:
+        study.tracking.set_tags(run.run_id, {"gkm.diverged": str(error)})
+        run.finish("failed", str(error))
+        raise
+    run.finish("finished")
+
+
+def _summarise(study: Study, results: StudyResults) -> None:
+    """Close the study's run with its outcome."""
+    best = results.best
+    assert best is not None
+    counts = {f"trials/{status}": float(results.count(status)) for status in ("finished", "stopped", "failed")}
+    study.tracking.log_metrics(results.run_id, {f"best/{SELECTION_METRIC}": best.score, **counts}, step=0)
+    study.tracking.set_tags(results.run_id, {"gkm.best_run": best.run_id, "gkm.best_trial": str(best.number)})
+    study.tracking.finish(results.run_id, "finished")
+
+
+def start_ray(address: str, cpus: int | None = None) -> None:
+    """Connect to the Ray cluster at `address`, or start one inside this process where it is "local"."""
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == "local":
+        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+    else:
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, RuntimeError) as error:
+            raise InputError(
+                f"{address}: no Ray cluster answers there ({error}); start one or use --ray local"
+            ) from None
+
+
+def default_folder(workspace: Path) -> str:
+    """Where the studies of a workspace keep their state."""
+    return str((workspace / "studies").resolve())
