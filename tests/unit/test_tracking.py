@@ -1,0 +1,245 @@
+"""Runs in a real sqlite store: found again rather than made twice, whatever restarts or other processes do."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gkm.config import TrialConfig
+from gkm.errors import InputError
+from gkm.tracking import Tracking, TrialRun, default_tracking_uri, environment_tags, open_tracking, redacted
+
+CONFIG = TrialConfig()
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose name a URI has to survive; the store in it is made once."""
+    return tmp_path_factory.mktemp("räume und 100% #1")
+
+
+@pytest.fixture
+def tracking(workspace: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Tracking:
+    """An experiment of the test's own in the module's store."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    opened = open_tracking(workspace)
+    return Tracking(opened.uri, opened.artifacts, experiment=request.node.name)
+
+
+def start(tracking: Tracking, study: str | None = None, trial_id: str = "a1", **changes: object) -> TrialRun:
+    config = CONFIG.with_values(changes) if changes else CONFIG
+    return tracking.start_trial(trial_id, study_run_id=study, number=1, config=config, searched={}, tags={})
+
+
+def test_a_study_and_its_trials_nest_and_read_back(tracking: Tracking) -> None:
+    study = tracking.start_study(
+        "it's a study", parameters={"trials": 6, "space": "quick.py"}, tags={"gkm.data": "abc"}
+    )
+    searched = {"model.width": np.int64(8), "optim.learning_rate": np.float64(1e-4), "loss.schedule": "l2"}
+    config = CONFIG.with_values({"model.width": 8, "loss.schedule": "l2", "training.seed": 7})
+    for number in (10, 2):
+        run = tracking.start_trial(
+            f"t{number}", study_run_id=study.run_id, number=number, config=config, searched=searched, tags={"x": "y"}
+        )
+        run.log_epoch(1, {"val/psnr": 20.0, "train/loss": 0.5})
+        run.log_epoch(3, {"val/psnr": 21.0, "train/loss": 0.25})
+        run.finish("stopped", "behind the others")
+    tracking.log_metrics(run.run_id, {"test/psnr": 22.0})
+
+    assert tracking.find_study("it's a study") == study.run_id
+    assert tracking.study_names() == ["it's a study"]
+    records = tracking.trials(study.run_id)
+    assert [(record.number, record.trial_id) for record in records] == [(2, "t2"), (10, "t10")]
+    record = records[0]
+    assert (record.status, record.reason) == ("stopped", "behind the others")
+    assert record.config == config
+    assert record.searched == {"model.width": 8, "optim.learning_rate": 1e-4, "loss.schedule": "l2"}
+    assert record.history == [
+        {"epoch": 1.0, "val/psnr": 20.0, "train/loss": 0.5},
+        {"epoch": 3.0, "val/psnr": 21.0, "train/loss": 0.25},
+    ]
+    assert record.tags["mlflow.parentRunId"] == study.run_id
+    assert record.tags["gkm.fingerprint"] == config.fingerprint()
+    assert record.tags["gkm.seed"] == "7"
+    assert record.params["optim.clip_norm"] == "null"
+
+
+def test_a_restarted_study_keeps_its_run_and_notes_what_changed(tracking: Tracking) -> None:
+    first = tracking.start_study("s", parameters={"trials": 6, "rate": 0.10}, tags={"gkm.git_commit": "one"})
+    tracking.finish(first.run_id, "failed", "the disk is full")
+    again = tracking.start_study(
+        "s", parameters={"trials": 12, "rate": 0.1, "new": None}, tags={"gkm.git_commit": "two"}
+    )
+    assert (first.adopted, again.adopted) == (False, True)
+    assert again.run_id == first.run_id
+    tags = tracking.tags(first.run_id)
+    assert tags["gkm.latest.trials"] == "12"
+    assert "gkm.latest.rate" not in tags
+    assert (tags["gkm.status"], tags["gkm.git_commit"]) == ("running", "two")
+    assert "gkm.reason" not in tags
+
+
+def test_a_restarted_trial_goes_on_in_its_run_without_doubled_epochs(tracking: Tracking) -> None:
+    study = tracking.start_study("s", parameters={}, tags={}).run_id
+    run = start(tracking, study)
+    for epoch in (1, 2, 3):
+        run.log_epoch(epoch, {"val/psnr": 20.0 + epoch})
+    run.finish("failed", "killed")
+
+    again = start(tracking, study)
+    assert again.run_id == run.run_id
+    for epoch in (2, 3, 4):
+        again.log_epoch(epoch, {"val/psnr": 20.0 + epoch, "val/ssim": 0.5})
+    (record,) = tracking.trials(study)
+    assert record.history == [
+        {"epoch": 1.0, "val/psnr": 21.0},
+        {"epoch": 2.0, "val/psnr": 22.0, "val/ssim": 0.5},
+        {"epoch": 3.0, "val/psnr": 23.0, "val/ssim": 0.5},
+        {"epoch": 4.0, "val/psnr": 24.0, "val/ssim": 0.5},
+    ]
+    assert len(tracking.call("get_metric_history", run.run_id, "val/psnr")) == 4
+    assert (record.status, record.reason) == ("running", None)
+
+
+def test_the_same_trial_of_two_studies_has_two_runs(tracking: Tracking) -> None:
+    studies = [tracking.start_study(name, parameters={}, tags={}).run_id for name in ("s", "S")]
+    assert studies[0] != studies[1]
+    assert start(tracking, studies[0]).run_id != start(tracking, studies[1]).run_id
+
+
+def test_a_trial_of_other_settings_is_refused(tracking: Tracking) -> None:
+    start(tracking)
+    with pytest.raises(InputError, match=r"trial a1: was started with model\.width = 32, not 16"):
+        start(tracking, **{"model.width": 16})
+
+
+def test_a_deleted_study_is_started_anew(tracking: Tracking) -> None:
+    first = tracking.start_study("s", parameters={}, tags={})
+    tracking.call("delete_run", first.run_id)
+    assert tracking.find_study("s") is None
+    assert not tracking.start_study("s", parameters={}, tags={}).adopted
+
+
+def test_artifacts_lie_in_the_workspace_and_are_replaced_whole(
+    tracking: Tracking, workspace: Path, tmp_path: Path
+) -> None:
+    run = start(tracking)
+    source = tmp_path / "weights ä.bin"
+    for content in (b"first", b"second"):
+        source.write_bytes(content)
+        run.log_file(source, "weights")
+    run.log_image("pictures/validation.png", np.full((4, 5, 3), 200, np.uint8))
+    tracking.log_text(run.run_id, "notes.txt", "Größe")
+
+    assert (workspace / "artifacts" / run.run_id / "artifacts" / "weights" / "weights ä.bin").read_bytes() == b"second"
+    folder = tracking.download(run.run_id, "weights", tmp_path / "back")
+    assert [path.name for path in folder.iterdir()] == ["weights ä.bin"]
+    assert tracking.download(run.run_id, "notes.txt", tmp_path / "back").read_text() == "Größe"
+    assert tracking.download(run.run_id, "pictures/validation.png", tmp_path / "back").stat().st_size > 50
+    with pytest.raises(InputError, match=f"run {run.run_id}: keeps no weights/none"):
+        tracking.download(run.run_id, "weights/none", tmp_path / "back")
+
+
+def test_tracking_travels_and_hides_passwords(tracking: Tracking) -> None:
+    assert pickle.loads(pickle.dumps(tracking)) == tracking
+    secret = Tracking("https://me:hunter2@host/mlflow?access_token=t0p", None)
+    assert secret.address == "https://***@host/mlflow?access_token=***"
+    assert "hunter2" not in repr(secret) + secret.ui_hint
+    run = start(tracking)
+    run.finish("failed", "cannot reach postgresql://me:hunter2@host/db")
+    assert tracking.tags(run.run_id)["gkm.reason"] == "cannot reach postgresql://***@host/db"
+    assert redacted("s3://bucket/a@b and mail me@host") == "s3://bucket/a@b and mail me@host"
+
+
+def test_the_environment_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert default_tracking_uri(Path("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert open_tracking(Path("runs"), "sqlite:///other.db") == Tracking(
+        f"sqlite:///{tmp_path}/other.db", f"{tmp_path}/runs/artifacts"
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    assert open_tracking(Path("runs")) == Tracking("http://host:5000", None)
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("http://me:hunter2@127.0.0.1:9", r"http://\*\*\*@127.0.0.1:9: no MLflow server answers"),
+        ("./mlruns", "is no tracking address"),
+        ("sqlite:////proc/nowhere/mlflow.db", "cannot be written"),
+        ("sqlite:///notes.txt", "is no sqlite database"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_one_quick_sentence(
+    uri: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("these are my notes, not runs")
+    with pytest.raises(InputError, match=reason) as caught:
+        open_tracking(tmp_path, uri).prepare()
+    assert "hunter2" not in str(caught.value)
+    assert Path("notes.txt").read_text() == "these are my notes, not runs"
+
+
+def test_environment_tags_describe_code_and_hardware_but_no_host() -> None:
+    tags = environment_tags()
+    assert set(tags) >= {"gkm.python", "gkm.cores", "gkm.device", "gkm.version.torch", "gkm.version.mlflow"}
+    assert all(isinstance(value, str) and value for value in tags.values())
+    import getpass
+    import socket
+
+    assert not {socket.gethostname(), getpass.getuser()} & set(tags.values())
+
+
+def test_importing_tracking_imports_no_mlflow() -> None:
+    code = "import sys, gkm.tracking; sys.exit(bool({'mlflow', 'torch', 'ray'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+WRITER = """
+import json, sys
+from pathlib import Path
+from gkm.config import TrialConfig
+from gkm.tracking import open_tracking
+workspace, number = Path(sys.argv[1]), int(sys.argv[2])
+sys.stdin.read(1)
+tracking = open_tracking(workspace)
+study = tracking.start_study("s", parameters={"trials": 3}, tags={})
+def start(name, number):
+    return tracking.start_trial(
+        name, study_run_id=study.run_id, number=number, config=TrialConfig(), searched={}, tags={}
+    )
+shared = start("shared", 0)
+own = start(f"t{number}", number)
+for epoch in range(40):
+    own.log_epoch(epoch, {f"val/{name}": float(epoch) for name in "abcdef"})
+own.finish("finished")
+print(json.dumps([study.run_id, shared.run_id]))
+"""
+
+
+def test_processes_that_start_at_once_share_one_new_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables, experiment, study and a common trial are made once, and every epoch of every trial arrives."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    numbers = (1, 2, 3)
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), str(number)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for number in numbers
+    ]  # fmt: skip
+    answers = [writer.communicate("x", timeout=120) for writer in writers]
+    assert [(writer.returncode, errors) for writer, (_, errors) in zip(writers, answers, strict=True)] == [(0, "")] * 3
+    assert len({output for output, _ in answers}) == 1
+    tracking = open_tracking(tmp_path)
+    study, shared = json.loads(answers[0][0])
+    records = tracking.trials(study)
+    assert [record.number for record in records] == [0, *numbers]
+    assert records[0].run_id == shared
+    assert all([entry["epoch"] for entry in record.history] == list(range(40)) for record in records[1:])
