@@ -207,6 +207,8 @@ from pathlib import Path
 from gkm.config import TrialConfig
 from gkm.tracking import open_tracking
 workspace, number = Path(sys.argv[1]), int(sys.argv[2])
+import mlflow.tracking.client
+print("ready", flush=True)
 sys.stdin.read(1)
 tracking = open_tracking(workspace)
 study = tracking.start_study("s", parameters={"trials": 3}, tags={})
@@ -234,7 +236,14 @@ def test_processes_that_start_at_once_share_one_new_store(tmp_path: Path, monkey
         )
         for number in numbers
     ]  # fmt: skip
-    answers = [writer.communicate("x", timeout=120) for writer in writers]
+    for writer in writers:  # imported and waiting
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("x")
+        writer.stdin.flush()
+    answers = [writer.communicate(timeout=120) for writer in writers]
     assert [(writer.returncode, errors) for writer, (_, errors) in zip(writers, answers, strict=True)] == [(0, "")] * 3
     assert len({output for output, _ in answers}) == 1
     tracking = open_tracking(tmp_path)
