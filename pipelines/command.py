@@ -70,6 +70,12 @@ def build(function: Callable[..., None]) -> typer.Typer:
     return app
 
 
+def absolute(location: str | Path) -> str:
+    """`location` as other processes, in other working directories, can use it; URIs stay as they are."""
+    text = str(location)
+    return text if "://" in text else str(Path(text).absolute())
+
+
 def say(text: str) -> None:
     """Prints one line of result to standard output, unbroken, so that paths and commands can be copied."""
     Console(highlight=False).print(text, markup=False, soft_wrap=True)

@@ -51,6 +51,8 @@ def test_a_study_and_its_trials_nest_and_read_back(tracking: Tracking) -> None:
     tracking.log_metrics(run.run_id, {"test/psnr": 22.0})
 
     assert tracking.find_study("it's a study") == study.run_id
+    assert tracking.find_trial(study.run_id, "t2") == run.run_id
+    assert tracking.find_trial(study.run_id, "t3") is None
     assert tracking.study_names() == ["it's a study"]
     records = tracking.trials(study.run_id)
     assert [(record.number, record.trial_id) for record in records] == [(2, "t2"), (10, "t10")]
