@@ -26,6 +26,11 @@ def join(location: Location, *parts: str) -> str:
     return str(Path(location, *parts))
 
 
+def absolute(location: Location) -> str:
+    """`location` such that it means the same in any working directory of this machine."""
+    return str(location) if _is_remote(location) else str(Path(location).resolve())
+
+
 def local_path(location: Location) -> Path:
     """The local path of `location`; InputError if it is not on this machine."""
     if _is_remote(location):

@@ -13,7 +13,7 @@ import torch
 from gkm.config import TrialConfig
 from gkm.data.cache import CachedSplit, open_split
 from gkm.data.loader import CropLoader
-from gkm.evaluation import evaluate, restore_image
+from gkm.evaluation import evaluate, restore_image, restorer
 from gkm.model.gkmnet import GKMNet
 from gkm.tracking import TrialRun
 from gkm.training.checkpoint import save_weights
@@ -74,7 +74,7 @@ def _validation(split: CachedSplit, context: TrainingContext) -> Validate:
 
     def validate(model: GKMNet) -> Mapping[str, float]:
         share = [split[index] for index in range(context.rank, len(split), context.world_size)]
-        scores = evaluate(lambda blurred: model(blurred)[-1], share, with_lpips=False, device=context.device)
+        scores = evaluate(restorer(model), share, with_lpips=False, device=context.device)
         squared_errors = [10 ** (-score.psnr / 10) for score in scores]
         sums = [sum(score.psnr for score in scores), sum(score.ssim for score in scores), sum(squared_errors)]
         psnr, ssim, loss, count = context.sum([*sums, float(len(scores))])
@@ -84,7 +84,7 @@ def _validation(split: CachedSplit, context: TrainingContext) -> Validate:
 
 
 class _Recorder:
-    """Sends each validated epoch to the tracking store: metrics, a picture now and then, weights when they are better."""
+    """Sends validated epochs to the tracking store: metrics, a picture now and then, weights when they are better."""
 
     def __init__(self, run: TrialRun, validation: CachedSplit, config: TrialConfig) -> None:
         self._run = run

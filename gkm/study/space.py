@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -196,8 +196,8 @@ class SearchSpace:
                 self.config(dict(zip(choices, values, strict=True)))
 
 
-def load_space(path: Path) -> SearchSpace:
-    """The `SPACE` that the Python file at `path` defines.
+def load_space(path: Path, trials: int | None = None) -> SearchSpace:
+    """The `SPACE` that the Python file at `path` defines, with another number of `trials` if given.
 
     Raises InputError where the file is missing, fails, or defines no `SPACE`.
     """
@@ -214,4 +214,4 @@ def load_space(path: Path) -> SearchSpace:
     space = names.get("SPACE")
     if not isinstance(space, SearchSpace):
         raise InputError(f"{path}: defines no SPACE = SearchSpace(...); see search_spaces/quick.py")
-    return space
+    return space if trials is None else replace(space, trials=trials)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
@@ -59,13 +57,13 @@ def run_study(study: Study, listener: Listener | None = None) -> StudyResults:
 
     Raises InputError where the data set cannot be used, or a study of that name exists with other settings or data.
     """
-    identity = _identity(study)
-    run_id = _adopt_or_create(study, identity)
+    tags = {**environment_tags(), **_identity(study)}
+    run_id = _adopt_or_create(study, tags)
     if study.tracking.tags(run_id).get("gkm.status") == "finished":
         return load_study(study.tracking, study.name)
     StudyCallback.listener = listener
     try:
-        _tuner(study, run_id).fit()
+        _tuner(study, run_id, tags).fit()
     finally:
         StudyCallback.listener = None
     results = load_study(study.tracking, study.name)
@@ -88,30 +86,30 @@ def _identity(study: Study) -> dict[str, str]:
     }
 
 
-def _adopt_or_create(study: Study, identity: dict[str, str]) -> str:
+def _adopt_or_create(study: Study, tags: dict[str, str]) -> str:
     """The parent run of the study, once it is sure that the study on record is this one."""
     existing = study.tracking.find_study(study.name)
     if existing is not None:
         recorded = study.tracking.tags(existing)
-        for key, value in identity.items():
+        for key, value in _identity(study).items():
             if recorded.get(key, value) != value:
                 raise InputError(
-                    f"study {study.name}: exists with another {key.removeprefix('gkm.')} ({recorded[key]}, now {value}); "
-                    "choose another --study name"
+                    f"study {study.name}: exists with another {key.removeprefix('gkm.')} "
+                    f"({recorded[key]}, now {value}); choose another --study name"
                 )
         return existing
     parameters = {f"space.{path}": str(parameter) for path, parameter in study.space.parameters.items()}
-    tags = {**environment_tags(), **identity, "gkm.base": json.dumps(study.space.base.model_dump(mode="json"))}
-    run = study.tracking.start_study(study.name, parameters=parameters, tags=tags)
+    base = {"gkm.base": json.dumps(study.space.base.model_dump(mode="json"))}
+    run = study.tracking.start_study(study.name, parameters=parameters, tags={**tags, **base})
     validation = open_split(study.data, "validation", study.cache)
     blurred = mean_scores(evaluate(None, (validation[i] for i in range(len(validation))), with_lpips=False))
     study.tracking.log_metrics(run.run_id, {f"val/blurred_{key}": blurred[key] for key in ("psnr", "ssim")}, step=0)
     return run.run_id
 
 
-def _tuner(study: Study, run_id: str) -> tune.Tuner:
+def _tuner(study: Study, run_id: str, tags: dict[str, str]) -> tune.Tuner:
     trainable = tune.with_resources(
-        tune.with_parameters(_tune_trial, study=study, study_run_id=run_id),
+        tune.with_parameters(_tune_trial, study=study, study_run_id=run_id, tags=tags),
         {"CPU": study.cpus_per_trial, "GPU": study.gpus_per_trial},
     )
     if tune.Tuner.can_restore(study.state):
@@ -148,7 +146,7 @@ def _tuner(study: Study, run_id: str) -> tune.Tuner:
     )
 
 
-def _tune_trial(values: dict[str, Any], study: Study, study_run_id: str) -> None:
+def _tune_trial(values: dict[str, Any], study: Study, study_run_id: str, tags: dict[str, str]) -> None:
     """One trial, in a process of its own."""
     trial_id = tune.get_context().get_trial_id()
     config = study.space.config(values).with_values({"training.seed": study.seed})
@@ -158,7 +156,7 @@ def _tune_trial(values: dict[str, Any], study: Study, study_run_id: str) -> None
         number=trial_number(trial_id),
         config=config,
         searched=values,
-        tags={**environment_tags(), "gkm.data": read_manifest(study.data).fingerprint},
+        tags=tags,
     )
     diverged = study.tracking.tags(run.run_id).get("gkm.diverged")
     if diverged:
@@ -181,22 +179,3 @@ def _summarise(study: Study, results: StudyResults) -> None:
     study.tracking.log_metrics(results.run_id, {f"best/{SELECTION_METRIC}": best.score, **counts}, step=0)
     study.tracking.set_tags(results.run_id, {"gkm.best_run": best.run_id, "gkm.best_trial": str(best.number)})
     study.tracking.finish(results.run_id, "finished")
-
-
-def start_ray(address: str, cpus: int | None = None) -> None:
-    """Connect to the Ray cluster at `address`, or start one inside this process where it is "local"."""
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address == "local":
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
-    else:
-        try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, RuntimeError) as error:
-            raise InputError(
-                f"{address}: no Ray cluster answers there ({error}); start one or use --ray local"
-            ) from None
-
-
-def default_folder(workspace: Path) -> str:
-    """Where the studies of a workspace keep their state."""
-    return str((workspace / "studies").resolve())

@@ -168,6 +168,11 @@ class Tracking:
         runs = self._find({"gkm.kind": "trial", "gkm.trial": trial_id, "mlflow.parentRunId": study_run_id})
         return runs[0].info.run_id if runs else None
 
+    def find_trial(self, study_run_id: str, trial_id: str) -> str | None:
+        """The run id of the trial `trial_id` of a study, or None."""
+        runs = self._find({"gkm.kind": "trial", "gkm.trial": trial_id, "mlflow.parentRunId": study_run_id})
+        return runs[0].info.run_id if runs else None
+
     def trials(self, study_run_id: str) -> list[TrialRecord]:
         """All trials of a study, by number."""
         runs = self._find({"gkm.kind": "trial", "mlflow.parentRunId": study_run_id})

@@ -1,0 +1,99 @@
+"""One trial outside a study: settings and data in, a tracked result out; in this process or on Ray Train workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gkm import storage
+from gkm.config import TrialConfig
+from gkm.data.shards import read_manifest
+from gkm.errors import InputError
+from gkm.tracking import Tracking, TrialRun, environment_tags
+from gkm.training.context import LocalContext, RayTrainContext
+from gkm.training.loop import Metrics
+from gkm.trial import run_trial
+
+CONTROLLER_RETRIES = 3
+WORKER_RETRIES = 2
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A trial to run by itself."""
+
+    config: TrialConfig
+    data: str
+    folder: str
+    """Where trials outside studies keep their checkpoints."""
+    tracking: Tracking
+    cache: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The same for the same settings and data: a trial launched again resumes, or is found finished."""
+        return f"trial-{self.config.fingerprint()}-{read_manifest(self.data).fingerprint}"
+
+    def start(self) -> TrialRun:
+        """Open, or adopt, the trial's run."""
+        tags = {**environment_tags(), "gkm.data": read_manifest(self.data).fingerprint}
+        return self.tracking.start_trial(
+            self.name, study_run_id=None, number=None, config=self.config, searched={}, tags=tags
+        )
+
+
+def train_here(launch: Launch, listener: Callable[[Mapping[str, float]], None] | None = None) -> str:
+    """Run the trial in this process; returns its run id."""
+    context = LocalContext(Path(storage.join(launch.folder, launch.name)), listener)
+    _run(launch, context)
+    run_id: str = launch.start().run_id
+    launch.tracking.finish(run_id, "finished")
+    return run_id
+
+
+def train_on_workers(launch: Launch, workers: int, *, gpus: bool = False) -> str:
+    """Run the trial on `workers` Ray Train workers, in the Ray session at hand; returns its run id.
+
+    Raises InputError where the batch cannot be divided among the workers, or the workers fail for good.
+    """
+    from ray import train
+    from ray.train.torch import TorchTrainer
+
+    batch = launch.config.data.batch_size
+    if batch % workers:
+        raise InputError(f"data.batch_size = {batch} cannot be divided among {workers} workers; use a multiple of it")
+    run_id: str = launch.start().run_id
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"launch": launch},
+        scaling_config=train.ScalingConfig(num_workers=workers, use_gpu=gpus),
+        run_config=train.RunConfig(
+            name=launch.name,
+            storage_path=launch.folder,
+            failure_config=train.FailureConfig(
+                max_failures=WORKER_RETRIES, controller_failure_limit=CONTROLLER_RETRIES
+            ),
+            checkpoint_config=train.CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    try:
+        trainer.fit()
+    except train.TrainingFailedError as error:
+        reason = str(error).strip().splitlines()[-1][:500]
+        launch.tracking.finish(run_id, "failed", reason)
+        raise InputError(
+            f"{launch.name}: training failed on the workers ({reason}); mend that and start it again"
+        ) from None
+    launch.tracking.finish(run_id, "finished")
+    return run_id
+
+
+def _worker(settings: dict[str, Any]) -> None:
+    _run(settings["launch"], RayTrainContext())
+
+
+def _run(launch: Launch, context: LocalContext | RayTrainContext) -> list[Metrics]:
+    run = launch.start() if context.rank == 0 else None
+    return list(run_trial(launch.config, launch.data, context, run, launch.cache).history)
