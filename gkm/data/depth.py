@@ -1,0 +1,58 @@
+"""A stereo pair's disparity, or only a size and a seed, in; a map of depths in metres, without holes, out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import zoom
+
+Array = npt.NDArray[np.float64]
+
+
+def from_disparity(
+    disparity_HW: npt.NDArray[np.floating], *, focal_pixels: float, baseline_metres: float, offset_pixels: float
+) -> Array:
+    """Depth of a rectified stereo pair: baseline x focal length / (disparity + offset of the principal points).
+
+    Holes (values that are not finite) are filled first.
+    """
+    return baseline_metres * focal_pixels / (fill_holes(disparity_HW) + offset_pixels)
+
+
+def fill_holes(disparity_HW: npt.NDArray[np.floating]) -> Array:
+    """Gives each hole the smaller of the nearest disparities to its left and right.
+
+    Holes are what one of the two cameras did not see: background behind an edge, so the farther neighbour is right.
+    """
+    known_HW = np.isfinite(disparity_HW)
+    if not known_HW.any():
+        raise ValueError("a disparity map needs at least one known value")
+    values_HW = np.where(known_HW, disparity_HW, np.inf).astype(np.float64)
+    left, right = _last_known(values_HW, known_HW), _last_known(values_HW[:, ::-1], known_HW[:, ::-1])[:, ::-1]
+    filled = np.where(known_HW, values_HW, np.minimum(left, right))
+    empty_rows = ~known_HW.any(axis=1)
+    if empty_rows.any():
+        rows = np.flatnonzero(~empty_rows)
+        filled[empty_rows] = filled[rows[np.abs(rows - np.flatnonzero(empty_rows)[:, None]).argmin(axis=1)]]
+    return filled
+
+
+def smooth(height: int, width: int, *, near_metres: float, far_metres: float, seed: int) -> Array:
+    """A plausible smooth scene: ground that recedes towards the top of the picture, with gentle hills.
+
+    Even in inverse depth, as blur is; reaches from `near_metres` to `far_metres`.
+    """
+    generator = np.random.default_rng(seed)
+    hills = zoom(generator.random((5, 6)), (height / 5, width / 6), order=3, mode="nearest", grid_mode=True)
+    ground = np.linspace(0, 1, height)[:, None]
+    closeness = 0.5 * ground + 0.5 * hills
+    closeness = (closeness - closeness.min()) / (closeness.max() - closeness.min())
+    return np.reciprocal(1 / far_metres + closeness * (1 / near_metres - 1 / far_metres), dtype=np.float64)
+
+
+def _last_known(values_HW: Array, known_HW: npt.NDArray[np.bool_]) -> Array:
+    """For every pixel the nearest known value at or before it in its row; infinity if there is none."""
+    columns = np.where(known_HW, np.arange(values_HW.shape[1]), -1)
+    last = np.maximum.accumulate(columns, axis=1)
+    values: Array = np.take_along_axis(values_HW, np.maximum(last, 0), axis=1)
+    return np.where(last >= 0, values, np.inf)
