@@ -47,7 +47,7 @@ def smooth(height: int, width: int, *, near_metres: float, far_metres: float, se
     ground = np.linspace(0, 1, height)[:, None]
     closeness = 0.5 * ground + 0.5 * hills
     closeness = (closeness - closeness.min()) / (closeness.max() - closeness.min())
-    return np.reciprocal(1 / far_metres + closeness * (1 / near_metres - 1 / far_metres), dtype=np.float64)
+    return np.asarray(1 / (1 / far_metres + closeness * (1 / near_metres - 1 / far_metres)))
 
 
 def _last_known(values_HW: Array, known_HW: npt.NDArray[np.bool_]) -> Array:
