@@ -44,6 +44,9 @@ _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
 }
 """Settings of libraries, read when they are imported; the user's own values win."""
 
@@ -68,12 +71,6 @@ def build(function: Callable[..., None]) -> typer.Typer:
         no_args_is_help=False,
     )(_with_exit_status(function))
     return app
-
-
-def absolute(location: str | Path) -> str:
-    """`location` as other processes, in other working directories, can use it; URIs stay as they are."""
-    text = str(location)
-    return text if "://" in text else str(Path(text).absolute())
 
 
 def say(text: str) -> None:

@@ -59,7 +59,7 @@ class StudyCallback(tune.Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        number, value = trial_number(trial.trial_id), result.get(SELECTION_METRIC)
+        number, value = int(trial.config["trial"]), result.get(SELECTION_METRIC)
         if value is None:
             return
         self._progress.epoch[number] = int(result["epoch"])
@@ -91,15 +91,10 @@ class StudyCallback(tune.Callback):  # type: ignore[misc]
             self._tracking.finish(run_id, status, reason)
 
     def _update(self, trial: Any, status: Status, what: str) -> None:
-        number = trial_number(trial.trial_id)
+        number = int(trial.config["trial"])
         self._progress.status[number] = status
         if StudyCallback.listener is not None:
             StudyCallback.listener(self._progress, f"trial {number}: {what}")
-
-
-def trial_number(trial_id: str) -> int:
-    """The trial's place in its study, from 0; Tune ends a trial's id with it."""
-    return int(trial_id.rpartition("_")[2])
 
 
 def failure_reason(trial: Any) -> str:

@@ -144,6 +144,11 @@ class SearchSpace:
                     drawn[path] = parameter.suggest(suggester, path)
         return drawn
 
+    def suggest_numbered(self, suggester: Any) -> dict[str, int]:
+        """Draw for an Optuna trial, whose number within the study goes with the drawn values as "trial"."""
+        self.suggest(suggester)
+        return {"trial": suggester.number}
+
     def config(self, values: Mapping[str, Any]) -> TrialConfig:
         """The settings of a trial that drew `values` (dotted path -> value)."""
         return self.base.with_values(values, source="search space")

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import optuna
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
@@ -18,7 +19,7 @@ from gkm.data.cache import open_split
 from gkm.data.shards import read_manifest
 from gkm.errors import InputError
 from gkm.evaluation import evaluate, mean_scores
-from gkm.study.progress import Listener, StudyCallback, trial_number
+from gkm.study.progress import Listener, StudyCallback
 from gkm.study.results import StudyResults, load_study
 from gkm.study.scheduler import ResumableASHA
 from gkm.study.space import SearchSpace
@@ -114,9 +115,10 @@ def _tuner(study: Study, run_id: str, tags: dict[str, str]) -> tune.Tuner:
     )
     if tune.Tuner.can_restore(study.state):
         return tune.Tuner.restore(study.state, trainable, resume_unfinished=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     space, epochs = study.space, study.space.base.training.epochs
     search = OptunaSearch(
-        space=space.suggest,
+        space=space.suggest_numbered,
         metric=SELECTION_METRIC,
         mode="max",
         points_to_evaluate=[dict(space.baseline)] if space.baseline else None,
@@ -149,13 +151,14 @@ def _tuner(study: Study, run_id: str, tags: dict[str, str]) -> tune.Tuner:
 def _tune_trial(values: dict[str, Any], study: Study, study_run_id: str, tags: dict[str, str]) -> None:
     """One trial, in a process of its own."""
     trial_id = tune.get_context().get_trial_id()
-    config = study.space.config(values).with_values({"training.seed": study.seed})
+    searched = {path: value for path, value in values.items() if path != "trial"}
+    config = study.space.config(searched).with_values({"training.seed": study.seed})
     run = study.tracking.start_trial(
         trial_id,
         study_run_id=study_run_id,
-        number=trial_number(trial_id),
+        number=int(values["trial"]),
         config=config,
-        searched=values,
+        searched=searched,
         tags=tags,
     )
     diverged = study.tracking.tags(run.run_id).get("gkm.diverged")
