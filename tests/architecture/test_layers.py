@@ -1,0 +1,167 @@
+"""Who may import whom: the layers and fences of docs/architecture.md, read from the syntax tree."""
+
+import ast
+
+import pytest
+
+LAYERS = (
+    {"gkm.errors"},
+    {"gkm.config", "gkm.storage"},
+    {"gkm.tracking", "gkm.lpips_weights"},
+    {"gkm.metrics"},
+    {"gkm.data", "gkm.model", "gkm.losses"},
+    {"gkm.evaluation"},
+    {"gkm.training"},
+    {"gkm.trial"},
+    {"gkm.study"},
+    {"gkm.registry", "search_spaces"},
+    {"gkm.report"},
+    {"pipelines"},
+)
+"""From the bottom; a part imports from lower rows only, never from its neighbours in a row."""
+
+RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
+
+FENCES = {
+    "ray": ("gkm/study/", "gkm/training/context.py", "gkm/data/distributed.py"),
+    "optuna": ("gkm/study/",),
+    "mlflow": ("gkm/tracking", "gkm/registry"),
+    "boto3": ("gkm/storage.py",),
+    "botocore": ("gkm/storage.py",),
+    "typer": ("pipelines/",),
+    "click": ("pipelines/",),
+    "argparse": ("pipelines/",),
+}
+"""Library -> the only places that import it."""
+
+NO_INPUT_OUTPUT = ("gkm/model/", "gkm/losses.py", "gkm/metrics.py")
+INPUT_OUTPUT = {
+    "os", "io", "shutil", "tempfile", "urllib", "requests", "socket", "subprocess", "sqlite3",
+    "PIL", "imageio", "skimage", "safetensors", "pyarrow", "gkm.storage", "gkm.tracking",
+}  # fmt: skip
+INPUT_OUTPUT_CALLS = {"open", "print", "load", "save", "read_text", "read_bytes", "write_text", "write_bytes", "unlink"}
+
+
+def part_of(name):
+    """ "gkm.data.cache" -> "gkm.data"; names outside the project -> None."""
+    top, _, rest = name.partition(".")
+    if top == "gkm" and rest:
+        return f"gkm.{rest.split('.')[0]}"
+    return top if top in ("pipelines", "search_spaces") else None
+
+
+def layer_violations(module):
+    part = part_of(module.name)
+    if part is None:  # gkm/__init__.py: what it imports, everything imports
+        return [f"{module.path}:{line}: gkm/__init__.py imports {name}" for name, line in module.imports()]
+    if part not in RANK:
+        return [f"{module.path}: {part} has no layer; give it one in tests/architecture/test_layers.py"]
+    found = []
+    for name, line in module.imports():
+        other = part_of(name)
+        if other is None or other == part or other not in RANK:
+            continue
+        if RANK[other] >= RANK[part]:
+            found.append(f"{module.path}:{line}: {part} imports {name}, which is not below it")
+    return found
+
+
+def fence_violations(module):
+    return [
+        f"{module.path}:{line}: {name} is imported outside {', '.join(places)}"
+        for name, line in module.imports()
+        for places in [FENCES.get(name.split(".")[0])]
+        if places and not module.path.startswith(places)
+    ]
+
+
+def input_output_violations(module):
+    if not module.path.startswith(NO_INPUT_OUTPUT):
+        return []
+    found = [
+        f"{module.path}:{line}: imports {name}"
+        for name, line in module.imports()
+        if name.split(".")[0] in INPUT_OUTPUT or part_of(name) in INPUT_OUTPUT
+    ]
+    found += [
+        f"{module.path}:{node.lineno}: calls {ast.unparse(node.func)}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in INPUT_OUTPUT_CALLS
+    ]
+    return found
+
+
+def environment_violations(module):
+    if module.path.startswith(("gkm/storage.py", "gkm/tracking", "pipelines/")):
+        return []
+    readers = ("os.environ", "os.getenv", "os.putenv")
+    found = [
+        f"{module.path}:{node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in readers
+    ]
+    found += [f"{module.path}:{line}: imports {name}" for name, line in module.imports() if name in readers]
+    return found
+
+
+RULES = (layer_violations, fence_violations, input_output_violations, environment_violations)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_project_keeps_rule(rule, modules):
+    assert [violation for module in modules for violation in rule(module)] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "source"),
+    [
+        (layer_violations, "gkm/data/cache.py", "from gkm.training.loop import fit"),
+        (layer_violations, "gkm/data/cache.py", "def f():\n    from gkm import trial"),
+        (layer_violations, "gkm/data/cache.py", "from ..study import results"),
+        (layer_violations, "gkm/data/__init__.py", "from ..study import results"),
+        (layer_violations, "gkm/model/gcm.py", "from gkm.data.photos import read_rgb"),
+        (layer_violations, "gkm/study/tuner.py", "import pipelines.sweep"),
+        (layer_violations, "gkm/study/tuner.py", "from search_spaces import quick"),
+        (layer_violations, "gkm/study/tuner.py", "import importlib\nimportlib.import_module('search_spaces.quick')"),
+        (
+            layer_violations,
+            "gkm/config.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from gkm.trial import run_trial",
+        ),
+        (layer_violations, "gkm/novelty.py", ""),
+        (layer_violations, "gkm/__init__.py", "from gkm.trial import run_trial"),
+        (fence_violations, "gkm/training/loop.py", "import ray"),
+        (fence_violations, "gkm/training/loop.py", "def f():\n    import ray.train as train"),
+        (fence_violations, "gkm/trial.py", "from ray import tune"),
+        (fence_violations, "gkm/trial.py", "import mlflow"),
+        (fence_violations, "gkm/trial.py", "from optuna.trial import Trial"),
+        (fence_violations, "gkm/data/shards.py", "import boto3"),
+        (fence_violations, "gkm/trial.py", "import argparse"),
+        (input_output_violations, "gkm/metrics.py", "import os"),
+        (input_output_violations, "gkm/metrics.py", "from pathlib import Path\nPath('x').read_bytes()"),
+        (input_output_violations, "gkm/metrics.py", "from gkm import storage"),
+        (input_output_violations, "gkm/losses.py", "def f():\n    return open('x')"),
+        (input_output_violations, "gkm/model/gcm.py", "import torch\ntorch.load('x')"),
+        (environment_violations, "gkm/trial.py", "import os\nx = os.environ['HOME']"),
+        (environment_violations, "gkm/trial.py", "import os\nx = os.getenv('HOME')"),
+        (environment_violations, "gkm/trial.py", "from os import environ"),
+    ],
+)
+def test_rule_can_be_broken(rule, path, source, make_module):
+    assert rule(make_module(source, path))
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("gkm/training/loop.py", "from gkm.data.loader import Batch\nfrom gkm.config import TrialConfig"),
+        ("gkm/training/context.py", "import ray.train"),
+        ("gkm/data/cache.py", "from .shards import read_manifest\nimport numpy"),
+        ("gkm/data/__init__.py", "from .shards import read_manifest"),
+        ("pipelines/sweep.py", "from pipelines.command import run\nimport os\nos.environ.get('X')"),
+        ("search_spaces/quick.py", "from gkm.study.space import Choice"),
+    ],
+)
+def test_downward_imports_are_allowed(path, source, make_module):
+    module = make_module(source, path)
+    assert [violation for rule in RULES for violation in rule(module)] == []
