@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from gkm.errors import InputError
 ALIGNMENT = 64
 
 
-class CachedSplit(Sequence[Pair]):
+class CachedSplit:
     """The pairs of one split, read-only and memory-mapped: `split[i]` reads nothing until pixels are touched.
 
     Cheap to pickle: it travels as its place and is mapped again where it arrives.
@@ -47,8 +47,11 @@ class CachedSplit(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self._pairs)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+    def __getitem__(self, index: int) -> Pair:
         return self._pairs[index]
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self._pairs)
 
     def __reduce__(self) -> tuple[object, ...]:
         return open_split, (self.data, self.split, self.cache)
@@ -104,6 +107,8 @@ def _complete(path: Path, total_bytes: int) -> bool:
 
 
 def _fill(path: Path, data: str | Path, shard: ShardEntry, places: list[tuple[int, int]], total_bytes: int) -> None:
+    for left_over in path.parent.glob(f".{path.name}.*"):  # of a process that was killed while it held the lock
+        left_over.unlink()
     with storage.replacing(path) as partial, partial.open("wb") as file:
         for pair, offsets in zip(read_shard(data, shard), places, strict=True):
             for photo, offset in zip((pair.blurred_HW3, pair.sharp_HW3), offsets, strict=True):

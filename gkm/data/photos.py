@@ -30,6 +30,7 @@ SMALLEST_PIXELS = 16
 LARGEST_PIXELS = 100_000_000
 """Photographs of more pixels are taken for decompression bombs."""
 
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274  # TIFF tags
 _DPD_FOLDERS: dict[str, Split] = {"train_c": "train", "val_c": "validation", "test_c": "test"}
 
 
@@ -75,10 +76,14 @@ def read_rgb(path: str | Path) -> Pixels:
     """
     path = Path(path)
     with _opened(path) as image:
-        if image.format == "TIFF":
-            return _read_tiff(path)
-        rgb = _sixteen_bit(image, path)
-        return rgb if rgb is not None else np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        match image.format:
+            case "PNG":
+                deep = _deep_png(image, path)
+            case "TIFF":
+                deep = _deep_tiff(image, path)
+            case _:
+                deep = None
+        return deep if deep is not None else np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def write_rgb(path: str | Path, image_HW3: npt.NDArray[np.uint8]) -> None:
@@ -140,7 +145,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             f"{path}: claims more than {LARGEST_PIXELS // 10**6} million pixels; scale it down or remove it"
         ) from None
     except UnidentifiedImageError:
-        raise InputError(f"{path}: is no photograph that can be read; give a PNG, JPEG or TIFF file") from None
+        raise InputError(
+            f"{path}: is no photograph that can be read; give a PNG, JPEG or TIFF file of 8 or 16 bits per channel"
+        ) from None
     except OSError as error:
         reason = error.strerror.lower() if error.strerror else f"damaged or cut short: {error}"
         raise InputError(f"{path}: cannot be read ({reason}); give a whole, readable photograph") from None
@@ -160,17 +167,16 @@ def _judge_size(path: Path, width: int, height: int) -> None:
         )
 
 
-def _sixteen_bit(image: Image.Image, path: Path) -> Pixels | None:
+def _deep_png(image: Image.Image, path: Path) -> Pixels | None:
     """Pixels of a 16-bit PNG; None if `image` has 8 bits or fewer.
 
     Pillow keeps the high bytes of 16-bit RGB alone. Told that the samples are little-endian, it keeps the low
     bytes instead, so decoding twice gives every bit at the speed of its C code.
     """
-    if image.format != "PNG" or not isinstance(image, ImageFile.ImageFile):
-        return None
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.uint16)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        return _oriented(np.repeat(grey[:, :, None], 3, axis=2), image)
+    assert isinstance(image, ImageFile.ImageFile)
     modes = {str(tile.args) for tile in image.tile}
     if modes == {"LA;16B"}:
         raise InputError(f"{path}: 16-bit grey with alpha is not supported; save it as 16-bit RGB")
@@ -188,29 +194,29 @@ def _decoded_bytes(data: bytes, order: str) -> npt.NDArray[np.uint8]:
         return np.asarray(image)[:, :, :3]
 
 
-def _read_tiff(path: Path) -> Pixels:
-    """TIFF through tifffile, which keeps 16 bits; refuses what is neither 8- nor 16-bit grey or RGB."""
+def _deep_tiff(image: Image.Image, path: Path) -> Pixels | None:
+    """Pixels of a TIFF of more than 8 bits, through tifffile, which keeps 16; None if `image` has 8 bits or fewer."""
+    tags = getattr(image, "tag_v2", {})
+    if max(tags.get(_BITS_PER_SAMPLE, (1,))) <= 8:
+        return None
     import tifffile
 
     try:
         pixels = tifffile.imread(path, key=0)
     except (tifffile.TiffFileError, ValueError, IndexError, RuntimeError) as error:
         raise InputError(f"{path}: this TIFF cannot be read ({error}); save it as uncompressed TIFF or PNG") from None
-    if pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
+    if pixels.dtype.kind != "u" or pixels.dtype.itemsize != 2:
         raise InputError(f"{path}: holds {pixels.dtype} samples; save it with 8 or 16 bits per channel")
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
-        raise InputError(f"{path}: has the shape {pixels.shape}; save it as one RGB or grey picture")
-    with Image.open(path) as image:
-        if image.mode == "CMYK":
-            raise InputError(f"{path}: is a CMYK TIFF, which is not supported; save it as RGB")
-        return _oriented(pixels[:, :, :3].astype(pixels.dtype.newbyteorder("=")), image)
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or tags.get(_PHOTOMETRIC) not in (1, 2):
+        raise InputError(f"{path}: is a 16-bit TIFF that is neither grey nor RGB; save it as RGB")
+    return _oriented(pixels[:, :, :3].astype(np.uint16), image)
 
 
 def _oriented(pixels_HW3: npt.NDArray[Any], image: Image.Image) -> npt.NDArray[Any]:
     """`pixels_HW3` turned as the EXIF orientation of `image` asks."""
-    turn = image.getexif().get(0x0112, 1)
+    turn = image.getexif().get(_ORIENTATION, 1)
     if turn in (5, 6, 7, 8):
         pixels_HW3 = pixels_HW3.transpose(1, 0, 2)
     rows = slice(None, None, -1) if turn in (3, 4, 7, 8) else slice(None)

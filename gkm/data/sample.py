@@ -47,10 +47,10 @@ class Scene:
 
 
 def _shots(f_number: float, near: float, middle: float, far: float) -> tuple[Shot, ...]:
-    """Focus near, in the middle (where less blurs, so wider open and with the other point spread) and far."""
+    """Focus near, in the middle (where less blurs, so wider open) and far."""
     return (
-        Shot(f_number=f_number, focus_metres=near, point_spread="disk"),
-        Shot(f_number=f_number / 2, focus_metres=middle, point_spread="gaussian"),
+        Shot(f_number=f_number, focus_metres=near, point_spread="gaussian"),
+        Shot(f_number=f_number / 1.5, focus_metres=middle, point_spread="gaussian"),
         Shot(f_number=f_number, focus_metres=far, point_spread="disk"),
     )
 
@@ -58,15 +58,15 @@ def _shots(f_number: float, near: float, middle: float, far: float) -> tuple[Sho
 SCENES = (
     Scene(
         name="astronaut", split="train", package="skimage", file="data/astronaut.png",
-        focal_length_mm=85, near_metres=1.5, far_metres=4, shots=_shots(4.5, 1.5, 2.2, 4),
+        focal_length_mm=85, near_metres=1.5, far_metres=4, shots=_shots(4, 1.5, 2.2, 4),
     ),
     Scene(
         name="coffee", split="train", package="skimage", file="data/coffee.png",
-        focal_length_mm=50, near_metres=0.5, far_metres=1, shots=_shots(4.5, 0.5, 0.67, 1),
+        focal_length_mm=50, near_metres=0.5, far_metres=1, shots=_shots(4, 0.5, 0.67, 1),
     ),
     Scene(
         name="rocket", split="train", package="skimage", file="data/rocket.jpg",
-        focal_length_mm=400, near_metres=40, far_metres=150, shots=_shots(5.6, 40, 63, 150),
+        focal_length_mm=400, near_metres=40, far_metres=150, shots=_shots(5, 40, 63, 150),
     ),
     Scene(
         name="china", split="train", package="sklearn", file="datasets/images/china.jpg",
@@ -74,7 +74,7 @@ SCENES = (
     ),
     Scene(
         name="chelsea", split="validation", package="skimage", file="data/chelsea.png",
-        focal_length_mm=50, near_metres=0.5, far_metres=1, shots=_shots(2.8, 0.5, 0.67, 1),
+        focal_length_mm=50, near_metres=0.5, far_metres=1, shots=_shots(2.2, 0.5, 0.67, 1),
     ),
     Scene(
         name="motorcycle", split="test", package="skimage", file="data/motorcycle_left.png",
@@ -82,7 +82,7 @@ SCENES = (
     ),
     Scene(
         name="flower", split="test", package="sklearn", file="datasets/images/flower.jpg",
-        focal_length_mm=90, near_metres=0.5, far_metres=0.8, shots=_shots(12, 0.5, 0.62, 0.8),
+        focal_length_mm=90, near_metres=0.5, far_metres=0.8, shots=_shots(10, 0.5, 0.62, 0.8),
     ),
 )  # fmt: skip
 
