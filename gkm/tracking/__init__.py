@@ -2,8 +2,8 @@
 
 from gkm.tracking.environment import environment_tags
 from gkm.tracking.records import Status, StudyRun, TrialRecord
-from gkm.tracking.runs import Tracking, TrialRun
 from gkm.tracking.store import default_tracking_uri, open_tracking, redacted
+from gkm.tracking.studies import Tracking, TrialRun
 
 __all__ = [
     "Status",

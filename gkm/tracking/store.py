@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from gkm.errors import InputError
 
 if TYPE_CHECKING:
-    from gkm.tracking.runs import Tracking
+    from gkm.tracking.studies import Tracking
 
 LOCKED_SECONDS = 120.0
 """How long an operation is tried again while other processes keep the database locked."""
@@ -31,6 +31,9 @@ _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # a registered model is not the project it was trained from
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Read by MLflow when it is imported; the user's own values win."""
@@ -47,7 +50,7 @@ def open_tracking(workspace: Path, uri: str | None = None) -> Tracking:
     A server keeps artifacts where it was told to; for a database they go to `artifacts` in the workspace.
     Nothing is opened yet; see `Tracking.prepare`.
     """
-    from gkm.tracking.runs import Tracking
+    from gkm.tracking.studies import Tracking
 
     uri = uri or default_tracking_uri(workspace)
     if path := sqlite_path(uri):

@@ -1,0 +1,28 @@
+"""Weights in, versions of the registered model `gkmnet` out: challengers, a champion, and the one before it."""
+
+from gkm.registry.promotion import Promotion, Rollback, promote, rollback
+from gkm.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    REGISTERED_NAME,
+    LoadedModel,
+    load,
+    register,
+    register_best,
+)
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "PREVIOUS",
+    "REGISTERED_NAME",
+    "LoadedModel",
+    "Promotion",
+    "Rollback",
+    "load",
+    "promote",
+    "register",
+    "register_best",
+    "rollback",
+]

@@ -1,0 +1,80 @@
+"""A weights directory in, an MLflow pyfunc model out, and back: nothing in it is a pickle.
+
+The model carries this package's source, so that it loads wherever its pinned requirements are installed. It takes one
+RGB photograph, height x width x 3, uint8, of at least 16 pixels a side, and returns the restored one of the same size.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+WEIGHTS_FOLDER = "data/weights"
+"""Where the weights directory lies inside the MLflow model."""
+_REQUIREMENTS = (
+    "mlflow", "numpy", "pillow", "pyarrow", "pydantic", "requests", "safetensors", "torch", "torchmetrics",
+    "torchvision",
+)  # fmt: skip
+
+
+class ServedModel:
+    """What `mlflow.pyfunc.load_model` wraps."""
+
+    def __init__(self, weights: Path) -> None:
+        from gkm.training.checkpoint import load_weights
+        from gkm.training.context import best_device
+
+        self._model = load_weights(weights).to(best_device())
+
+    def predict(self, photo_HW3: npt.NDArray[np.uint8], params: dict[str, Any] | None = None) -> npt.NDArray[np.uint8]:
+        """The restored photograph, height x width x 3, uint8."""
+        from gkm.evaluation import restore_image
+
+        return restore_image(self._model, photo_HW3)
+
+
+def save(weights: Path, folder: Path, run_id: str) -> None:
+    """Write the MLflow model of the weights directory `weights`, trained in the run `run_id`, to the new `folder`."""
+    with warnings.catch_warnings(action="ignore"):  # MLflow's, about its own type hints
+        from mlflow.models import Model, ModelSignature
+        from mlflow.pyfunc import save_model
+        from mlflow.types import Schema, TensorSpec
+
+    photo = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, 3))])
+    with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
+        named = Path(temporary) / Path(WEIGHTS_FOLDER).name
+        named.mkdir()
+        for name in ("model.safetensors", "model.json"):
+            shutil.copyfile(weights / name, named / name)
+        save_model(
+            folder,
+            loader_module=__name__,
+            data_path=str(named),
+            code_paths=[str(Path(__file__).parents[1])],
+            mlflow_model=Model(run_id=run_id),
+            signature=ModelSignature(photo, photo),
+            input_example=_example(),
+            pip_requirements=requirements(),
+        )
+
+
+def requirements() -> list[str]:
+    """Pinned packages the model needs; public versions only, since builds such as "+cpu" are not on every index."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS]
+
+
+def _example() -> npt.NDArray[np.uint8]:
+    rows, columns = np.indices((32, 48))
+    return np.stack([rows * 8, columns * 5, rows + columns], axis=-1).astype(np.uint8)
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    """Called by MLflow with the weights directory."""
+    return ServedModel(Path(path))

@@ -1,0 +1,146 @@
+"""Studies and trials: a parent run per study, a child run per trial, found again after a restart and never made twice.
+
+Tags tell them: `gkm.kind`, `gkm.study`, `gkm.trial`, `gkm.number`, `gkm.status` and `gkm.reason`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gkm.config import TrialConfig
+from gkm.errors import InputError
+from gkm.tracking.records import Status, StudyRun, TrialRecord, plain
+from gkm.tracking.runs import Runs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass
+class TrialRun:
+    """An open trial run; made by `Tracking.start_trial`."""
+
+    tracking: Tracking
+    run_id: str
+    adopted: bool = False
+    logged: dict[int, set[str]] = field(default_factory=dict)
+    """Epoch -> metrics the run already has."""
+
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Record the metrics of one epoch; those the run already has from before a restart are left as they are."""
+        known = self.logged.setdefault(epoch, set())
+        if new := {name: value for name, value in metrics.items() if name not in known}:
+            self.tracking.log_metrics(self.run_id, new, epoch)
+            known.update(new)
+
+    def log_image(self, name: str, image: np.ndarray) -> None:
+        """See `Tracking.log_image`."""
+        self.tracking.log_image(self.run_id, name, image)
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """See `Tracking.log_file`."""
+        self.tracking.log_file(self.run_id, path, folder)
+
+    def finish(self, status: Status, reason: str | None = None) -> None:
+        """See `Tracking.finish`."""
+        self.tracking.finish(self.run_id, status, reason)
+
+
+class Tracking(Runs):
+    """The studies and trials of one experiment, beside what can be done with any run (see `Runs`)."""
+
+    def start_study(self, name: str, *, parameters: Mapping[str, object], tags: Mapping[str, str]) -> StudyRun:
+        """The run of the study `name`, made if there is none yet, and marked as running.
+
+        A parameter whose value differs from the first start's keeps it (MLflow's parameters cannot change) and has the
+        new one in the tag `gkm.latest.PARAMETER`.
+        """
+        own = {"gkm.kind": "study", "gkm.study": name}
+        run, adopted = self.adopt_or_create(own, run_name=name)
+        changed = self.log_parameters(run, parameters)
+        latest = {f"gkm.latest.{key}": value for key, value in changed.items()}
+        self.mark_running(run, {**tags, **latest})
+        return StudyRun(run.info.run_id, name, adopted)
+
+    def find_study(self, name: str) -> str | None:
+        """The run id of the study `name`, or None."""
+        runs = self.find({"gkm.kind": "study", "gkm.study": name})
+        return runs[0].info.run_id if runs else None
+
+    def study_names(self) -> list[str]:
+        """The names of all studies, oldest first."""
+        return list(dict.fromkeys(run.data.tags["gkm.study"] for run in self.find({"gkm.kind": "study"})))
+
+    # Trials
+
+    def start_trial(
+        self,
+        trial_id: str,
+        *,
+        study_run_id: str | None,
+        number: int | None,
+        config: TrialConfig,
+        searched: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> TrialRun:
+        """The run of the trial `trial_id` under its study's run, made if there is none yet, and marked as running.
+
+        Raises InputError where the trial was started before with other settings.
+        """
+        own = {"gkm.kind": "trial", "gkm.trial": trial_id}
+        if study_run_id is not None:
+            own["mlflow.parentRunId"] = study_run_id
+        run, adopted = self.adopt_or_create(own, run_name=trial_id if number is None else f"trial {number}")
+        if changed := self.log_parameters(run, config.flat()):
+            key, value = next(iter(changed.items()))
+            raise InputError(
+                f"trial {trial_id}: was started with {key} = {run.data.params[key]}, not {value}; "
+                "restore the settings or give the trial another name"
+            )
+        described = {
+            "gkm.fingerprint": config.fingerprint(),
+            "gkm.seed": str(config.training.seed),
+            "gkm.searched": json.dumps({key: plain(value) for key, value in searched.items()}),
+        }
+        if number is not None:
+            described["gkm.number"] = str(number)
+        self.mark_running(run, {**tags, **described})
+        logged: dict[int, set[str]] = {}
+        if adopted:
+            for entry in self.history(run.info.run_id, list(run.data.metrics)):
+                logged[int(entry["epoch"])] = set(entry) - {"epoch"}
+        return TrialRun(self, run.info.run_id, adopted, logged)
+
+    def find_trial(self, study_run_id: str, trial_id: str) -> str | None:
+        """The run id of a trial of a study, or None."""
+        runs = self.find({"gkm.kind": "trial", "gkm.trial": trial_id, "mlflow.parentRunId": study_run_id})
+        return runs[0].info.run_id if runs else None
+
+    def trials(self, study_run_id: str) -> list[TrialRecord]:
+        """All trials of a study, by number."""
+        runs = self.find({"gkm.kind": "trial", "mlflow.parentRunId": study_run_id})
+        records = [self._record(run) for run in runs]
+        return sorted(records, key=lambda record: (record.number is None, record.number or 0))
+
+    def trial(self, run_id: str) -> TrialRecord:
+        """One trial by the id of its run."""
+        return self._record(self.call("get_run", run_id))
+
+    def _record(self, run: Any) -> TrialRecord:
+        tags = dict(run.data.tags)
+        number = tags.get("gkm.number")
+        return TrialRecord(
+            run_id=run.info.run_id,
+            trial_id=tags["gkm.trial"],
+            number=None if number is None else int(number),
+            status=tags.get("gkm.status", "running"),
+            reason=tags.get("gkm.reason"),
+            tags=tags,
+            params=dict(run.data.params),
+            searched=json.loads(tags.get("gkm.searched", "{}")),
+            history=self.history(run.info.run_id, list(run.data.metrics)),
+        )
