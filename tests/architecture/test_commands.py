@@ -36,7 +36,7 @@ def known_flags(pipeline):
 def unknown_flags(text):
     """ "pipelines/x.py --flag" for all flags in `text` that their pipeline does not know."""
     found = []
-    for pipeline, rest in COMMAND.findall(re.sub(r"\\\n\s*", " ", text)):
+    for pipeline, rest in COMMAND.findall(re.sub(r"\s*\\\n\s*", " ", text)):
         command = re.split(r"[`&|;>#]|\s{2,}", rest)[0]
         try:
             words = shlex.split(command)

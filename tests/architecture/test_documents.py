@@ -1,0 +1,40 @@
+"""The documents keep up with the code: every setting, every folder, every link."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gkm.config import TrialConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(path for pattern in ("*.md", "docs/**/*.md", "cluster/*.md") for path in ROOT.glob(pattern))
+
+
+def test_every_setting_is_documented_with_its_default():
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| (\S+) \|", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE)
+    assert dict(rows) == {path: str(value) for path, value in TrialConfig().flat().items()}
+
+
+def test_search_space_in_the_document_is_valid(tmp_path):
+    from gkm.study.space import load_space
+
+    text = (ROOT / "docs/configuration.md").read_text()
+    code = re.search(r"^    from gkm\.config.*?^    \)$", text, re.MULTILINE | re.DOTALL)[0]
+    path = tmp_path / "space.py"
+    path.write_text(re.sub(r"^    ", "", code, flags=re.MULTILINE))
+    assert load_space(path).trials == 24
+
+
+def test_every_part_is_on_the_road_map():
+    text = (ROOT / "docs/architecture.md").read_text()
+    parts = [path for path in (ROOT / "gkm").iterdir() if path.name not in ("__init__.py", "py.typed", "__pycache__")]
+    missing = [path.name for path in parts if f"{path.name}{'/' if path.is_dir() else ''}" not in text]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document):
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text())
+    local = [target for target in targets if not re.match(r"https?://", target)]
+    assert [target for target in local if not (document.parent / target).exists()] == []

@@ -1,0 +1,139 @@
+"""Settings: what is refused and with which words, and that fingerprints follow settings and nothing else."""
+
+import json
+from typing import Literal, get_args, get_origin
+
+import pytest
+
+from gkm.config import ModelConfig, TrialConfig, setting_paths
+from gkm.errors import InputError
+
+CANDIDATES = (True, False, 1, 2, 3, 5, 9, 128, 0.5)
+SOME = ("model.width", "model.gcm", "data.flips", "optim.clip_norm", "training.precision", "loss.schedule")
+NEEDED = {"model.bank": {"model.num_kernels": 22}}
+"""Setting -> what its other values need beside them."""
+
+
+def other_value(path, base):
+    """A value that setting `path` may take in `base` and does not have there."""
+    section, name = path.split(".")
+    annotation = type(getattr(base, section)).model_fields[name].annotation
+    names = get_args(annotation) if get_origin(annotation) is Literal else ()
+    for value in (*names, *CANDIDATES):
+        try:
+            changed = base.with_values({path: value})
+        except InputError:
+            continue
+        if changed != base and changed.flat()[path] == value:
+            return value
+    raise AssertionError(f"no candidate suits {path}; add one to CANDIDATES")
+
+
+def test_defaults_are_the_papers():
+    config = TrialConfig()
+    assert config.model == ModelConfig.paper()
+    assert (config.model.max_kernel_size, config.model.num_kernels, config.model.num_scales) == (21, 21, 3)
+    assert (config.model.iterations_per_scale, config.model.gcm) == (1, "fixed")
+    assert (config.data.crop_pixels, config.data.batch_size) == (256, 4)
+    assert (config.training.epochs, config.optim.learning_rate, config.loss.schedule) == (3000, 1e-4, "paper")
+
+
+def test_round_trip_through_a_file(tmp_path):
+    path = tmp_path / "settings.json"
+    config = TrialConfig().with_values({path: other_value(path, TrialConfig()) for path in SOME})
+    path.write_text(config.to_json())
+    assert TrialConfig.from_file(path) == config
+    assert TrialConfig.from_file(path).fingerprint() == config.fingerprint()
+
+
+def test_a_file_may_hold_some_settings_only(tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text('{"model": {"width": 8}}')
+    assert TrialConfig.from_file(path) == TrialConfig().with_values({"model.width": 8})
+
+
+@pytest.mark.parametrize("path", setting_paths())
+def test_fingerprint_changes_with_every_setting(path):
+    base = TrialConfig().with_values(NEEDED.get(path, {}))
+    assert base.with_values({path: other_value(path, base)}).fingerprint() != base.fingerprint()
+
+
+def test_fingerprint_changes_with_nothing_else():
+    spelt_out = json.loads(TrialConfig().to_json())
+    reordered = {section: dict(reversed(fields.items())) for section, fields in reversed(spelt_out.items())}
+    assert TrialConfig.from_dict(reordered).fingerprint() == TrialConfig().fingerprint()
+    as_text = TrialConfig().with_assignments(
+        ["model.width=32", "optim.learning_rate=0.0001", "data.noise_sigma_8bit=0"]
+    )
+    assert as_text.fingerprint() == TrialConfig().fingerprint()
+
+
+def test_settings_cannot_be_changed_in_place():
+    with pytest.raises(ValueError, match="frozen"):
+        TrialConfig().model.width = 8
+
+
+def test_assignments_take_json_and_plain_text():
+    config = TrialConfig().with_assignments(["model.gcm=learned_gaussian", "data.flips=true", "optim.clip_norm=null"])
+    assert (config.model.gcm, config.data.flips, config.optim.clip_norm) == ("learned_gaussian", True, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"model.max_kernel_size": 20}, ["model.max_kernel_size", "odd", "19 or 21"]),
+        ({"model.num_kernels": 0}, ["model.num_kernels = 0", "greater than or equal to 1"]),
+        ({"model.num_scales": 6, "data.crop_pixels": 64}, ["model.num_scales = 6", "data.crop_pixels", "fewer scales"]),
+        ({"model.bank": "official"}, ["model", "num_kernels = max_kernel_size + 1", "use bank = 'paper'"]),
+        ({"model.num_scales": 7}, ["model.num_scales = 7", "less than or equal to 6"]),
+        ({"model.widht": 8}, ["model.widht is no setting", "did you mean model.width?"]),
+        ({"width": 8}, ["width is no setting", "did you mean model.width?"]),
+        ({"modle.width": 8}, ["modle.width is no setting", "did you mean model.width?"]),
+        ({"zzz": 1}, ["zzz is no setting", "the settings are model.max_kernel_size"]),
+        ({"model.gcm": "learnt"}, ["model.gcm = 'learnt'", "'fixed', 'learned_gaussian' or 'learned_random'"]),
+        ({"optim.learning_rate": 0}, ["optim.learning_rate = 0", "greater than 0"]),
+        ({"optim.learning_rate": float("nan")}, ["optim.learning_rate = nan", "finite"]),
+        ({"data.noise_sigma_8bit": -1}, ["data.noise_sigma_8bit = -1"]),
+        ({"training.epochs": "many"}, ["training.epochs = 'many'", "valid integer"]),
+        ({"training.seed": -1}, ["training.seed = -1"]),
+    ],
+)
+def test_refusals_name_the_key_the_reason_and_a_remedy(values, words):
+    with pytest.raises(InputError) as refusal:
+        TrialConfig().with_values(values, source="settings.json")
+    sentence = str(refusal.value)
+    assert sentence.startswith("settings.json: ")
+    assert "\n" not in sentence
+    assert [word for word in words if word not in sentence] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["cannot be read", "give a JSON file"]),
+        ("{", ["not valid JSON", "--config"]),
+        ("[1]", ["must hold a JSON object", "list"]),
+        ('{"model": 3}', ["model"]),
+        ('{"modle": {}}', ["modle is no setting"]),
+        ('{"model": {"max_kernel_size": 4}}', ["model.max_kernel_size", "3 or 5"]),
+    ],
+)
+def test_bad_files_are_refused_by_name(content, words, tmp_path):
+    path = tmp_path / "my settings.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError) as refusal:
+        TrialConfig.from_file(path)
+    assert str(refusal.value).startswith(f"{path}: ")
+    assert [word for word in words if word not in str(refusal.value)] == []
+
+
+@pytest.mark.parametrize(("text", "words"), [("model.width", "key=value"), ("model.width=x", "model.width = 'x'")])
+def test_bad_assignments_are_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        TrialConfig().with_assignments([text])
+
+
+def test_every_scale_that_fits_the_crop_is_allowed():
+    smallest = TrialConfig().with_values({"model.num_scales": 6, "data.crop_pixels": 256})
+    assert smallest.model.num_scales == 6
