@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,35 +11,34 @@ from gkm.model.kernels import KernelBank, gaussian_bank, official_bank, paper_ba
 
 
 class FixedGaussians(nn.Module):
-    """image_B3HW in, z_B3KHW out: z[:, c, k] is channel c convolved with its k-th kernel, zero beyond the border.
+    """image_B3HW in, z_BK3HW out: z[:, k, c] is channel c convolved with its k-th kernel, zero beyond the border.
 
     Every kernel is the outer product of its taps, so it is applied as a column and a row, at its own size.
     The taps are buffers that are rebuilt from the settings: nothing here is trained or saved.
     """
 
-    def __init__(self, bank: KernelBank, kernel_of_3K: list[list[int]]) -> None:
+    def __init__(self, bank: KernelBank, kernel_of_K3: list[tuple[int, int, int]]) -> None:
         super().__init__()
-        self.num_kernels = len(kernel_of_3K[0])
-        rows = [(channel, kernel) for channel, kernels in enumerate(kernel_of_3K) for kernel in kernels]
-        by_size: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for channel, kernel in dict.fromkeys(rows):
-            by_size[len(bank.taps(kernel))].append((channel, kernel))
-        order: list[tuple[int, int]] = []
-        self.sizes = sorted(by_size)
+        rows = [(kernel, channel) for kernels in kernel_of_K3 for channel, kernel in enumerate(kernels)]
+        distinct = sorted(set(rows))
+        self.sizes = sorted({len(bank.taps(kernel)) for kernel, _ in distinct})
         for size in self.sizes:
-            self.register_buffer(f"taps_{size}", torch.stack([bank.taps(k) for _, k in by_size[size]]).float(), False)
-            self.register_buffer(f"channels_{size}", torch.tensor([c for c, _ in by_size[size]]), False)
-            order += by_size[size]
-        self.register_buffer("places", torch.tensor([order.index(row) for row in rows]), False)
+            same = [(kernel, channel) for kernel, channel in distinct if len(bank.taps(kernel)) == size]
+            self.register_buffer(f"taps_{size}", torch.stack([bank.taps(k) for k, _ in same]).float(), persistent=False)
+            self.register_buffer(f"channels_{size}", torch.tensor([c for _, c in same]), persistent=False)
+        places = None if rows == distinct else torch.tensor([distinct.index(row) for row in rows])
+        self.register_buffer("places", places, persistent=False)
+        self.places: Tensor | None
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
-        filtered = torch.cat([self._filter(image_B3HW, size) for size in self.sizes], dim=1)
-        places = self.get_buffer("places")
-        return filtered[:, places].view(len(image_B3HW), 3, self.num_kernels, *image_B3HW.shape[2:])
+        rows = torch.cat([self._filter(image_B3HW, size) for size in self.sizes], dim=1)
+        if self.places is not None:
+            rows = rows[:, self.places]
+        return rows.view(len(rows), -1, *image_B3HW.shape[1:])
 
     def _filter(self, image_B3HW: Tensor, size: int) -> Tensor:
         taps, channels = self.get_buffer(f"taps_{size}"), self.get_buffer(f"channels_{size}")
-        rows = image_B3HW[:, channels]
+        rows = image_B3HW.index_select(1, channels)
         if size == 1:
             return rows
         columns = functional.conv2d(rows, taps[:, None, :, None], padding=(size // 2, 0), groups=len(channels))
@@ -49,7 +46,7 @@ class FixedGaussians(nn.Module):
 
 
 class LearnedKernels(nn.Module):
-    """image_B3HW in, z_B3KHW out, with K trained M x M kernels that all channels and scales share (Table 4)."""
+    """image_B3HW in, z_BK3HW out, with K trained M x M kernels that all channels and scales share (Table 4)."""
 
     def __init__(self, max_kernel_size: int, num_kernels: int, *, start: str) -> None:
         super().__init__()
@@ -58,9 +55,9 @@ class LearnedKernels(nn.Module):
             nn.init.xavier_uniform_(self.kernels.data[:, None])
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
-        channels = image_B3HW.flatten(0, 1)[:, None]
+        channels = image_B3HW.reshape(-1, 1, *image_B3HW.shape[2:])
         filtered = functional.conv2d(channels, self.kernels[:, None], padding=self.kernels.shape[-1] // 2)
-        return filtered.view(*image_B3HW.shape[:2], *filtered.shape[1:])
+        return filtered.view(*image_B3HW.shape[:2], *filtered.shape[1:]).transpose(1, 2)
 
 
 def gaussian_convolution_module(config: ModelConfig) -> FixedGaussians | LearnedKernels:
@@ -69,8 +66,8 @@ def gaussian_convolution_module(config: ModelConfig) -> FixedGaussians | Learned
         return LearnedKernels(config.max_kernel_size, config.num_kernels, start=config.gcm)
     if config.bank == "paper":
         bank = paper_bank(config.max_kernel_size, config.num_kernels)
-        return FixedGaussians(bank, [list(range(len(bank)))] * 3)
-    # The release lays each kernel three times in a row and then deals the rows out to R, G and B in three blocks.
+        return FixedGaussians(bank, [(kernel, kernel, kernel) for kernel in range(len(bank))])
+    # The release lays each kernel three times in a row and then deals these rows out to R, G and B in three blocks.
     bank = official_bank(config.max_kernel_size)
-    rows = [kernel for kernel in range(len(bank)) for _ in range(3)]
-    return FixedGaussians(bank, [rows[c * len(bank) : (c + 1) * len(bank)] for c in range(3)])
+    count = len(bank)
+    return FixedGaussians(bank, [(k // 3, (count + k) // 3, (2 * count + k) // 3) for k in range(count)])

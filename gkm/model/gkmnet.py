@@ -18,25 +18,31 @@ SMALLEST_SIDE_PIXELS = 16
 
 
 class Mixture(nn.Module):
-    """The weighted sum of equation (9), without its y_t: sum_k omega_k (gamma_k z_k), over the maps z of y and of x."""
+    """The weighted sum of equation (9), without its y_t: sum_k omega_k (gamma_k z_k), over the maps z of y and of x.
+
+    omega is a 1x1 convolution from the 6K products to 3 channels.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         scales = config.num_scales if config.omega == "per_scale" else 1
-        inputs = 6 * config.num_kernels
-        self.omega = nn.Parameter(torch.empty(scales, 3, inputs))
+        self.omega_y = nn.Parameter(torch.empty(scales, 3, config.num_kernels, 3))
+        self.omega_x = nn.Parameter(torch.empty(scales, 3, config.num_kernels, 3))
         self.bias = nn.Parameter(torch.zeros(3)) if config.omega == "shared_with_bias" else None
-        if config.residual:
-            # The untrained network is the identity but for about half a grey level, and gradients reach every layer.
-            nn.init.normal_(self.omega, std=0.01 / inputs**0.5)
-        else:
-            nn.init.xavier_uniform_(self.omega)
+        for omega in (self.omega_y, self.omega_x):
+            if config.residual:
+                # The untrained network is the identity but for less than a grey level, and gradients reach every layer.
+                nn.init.normal_(omega, std=0.01 / (6 * config.num_kernels) ** 0.5)
+            else:
+                nn.init.xavier_uniform_(omega.data.view(scales * 3, -1))
 
-    def forward(self, scale: int, gamma_B2KHW: Tensor, z_y_B3KHW: Tensor, z_x_B3KHW: Tensor) -> Tensor:
-        omega = self.omega[min(scale, len(self.omega) - 1)]
-        gamma_y, gamma_x = gamma_B2KHW[:, None].chunk(2, dim=2)
-        products = torch.cat(((gamma_y * z_y_B3KHW).flatten(1, 2), (gamma_x * z_x_B3KHW).flatten(1, 2)), dim=1)
-        return functional.conv2d(products, omega[:, :, None, None], self.bias)
+    def forward(self, scale: int, gamma_B2KHW: Tensor, z_y_BK3HW: Tensor, z_x_BK3HW: Tensor) -> Tensor:
+        scale = min(scale, len(self.omega_y) - 1)
+        gamma_y, gamma_x = gamma_B2KHW[:, :, None].chunk(2, dim=1)
+        from_y = (gamma_y * z_y_BK3HW).flatten(1, 2)
+        from_x = (gamma_x * z_x_BK3HW).flatten(1, 2)
+        mixed: Tensor = functional.conv2d(from_y, self.omega_y[scale].flatten(1)[:, :, None, None], self.bias)
+        return mixed + functional.conv2d(from_x, self.omega_x[scale].flatten(1)[:, :, None, None])
 
 
 class Block(nn.Module):
@@ -49,10 +55,10 @@ class Block(nn.Module):
         self.mixture = Mixture(config)
 
     def forward(
-        self, scale: int, y_B3HW: Tensor, z_y_B3KHW: Tensor, z_x_B3KHW: Tensor, state: State | None
+        self, scale: int, y_B3HW: Tensor, z_y_BK3HW: Tensor, z_x_BK3HW: Tensor, state: State | None
     ) -> tuple[Tensor, State | None]:
         gamma, state = self.sram(y_B3HW, state)
-        mixed = self.mixture(scale, gamma, z_y_B3KHW, z_x_B3KHW)
+        mixed = self.mixture(scale, gamma, z_y_BK3HW, z_x_BK3HW)
         return y_B3HW + mixed if self.residual else mixed, state  # (9)
 
 

@@ -85,13 +85,14 @@ class SRAM(nn.Module):
 
     def forward(self, blurred_B3HW: Tensor, state: State | None) -> tuple[Tensor, State | None]:
         """2K coefficient maps [B, 2K, H, W] (for y first, then for x), and the next state at half the size."""
-        half = self.encoder1(self.stem(blurred_B3HW))
+        # Convolutions of few channels run fastest with the channels last; the products of (9) want them first again.
+        half = self.encoder1(self.stem(blurred_B3HW.contiguous(memory_format=torch.channels_last)))
         quarter = self.encoder2(half)
         x = self.bottleneck(quarter) + quarter
         x = self.decoder1(x) + half
         x = self.decoder2(x)
-        maps: tuple[Tensor, State | None] = self.prediction(x, state)
-        return maps
+        gamma, state = self.prediction(x, state)
+        return gamma.contiguous(), state
 
 
 def start_xavier(module: nn.Module) -> None:
