@@ -1,0 +1,83 @@
+"""What a report shows besides the study itself: test scores, example pictures, kernels and noise scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gkm.evaluation import ImageScore, mean_scores
+
+Photo = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One test photograph to be shown: three pictures of one size, height x width x 3."""
+
+    scene: str
+    name: str
+    blurred_HW3: Photo  # noqa: N815
+    restored_HW3: Photo  # noqa: N815
+    sharp_HW3: Photo  # noqa: N815
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestScores:
+    """Scores of the blurred input and of the restored photographs, in the same order, with some pictures."""
+
+    __test__ = False  # the name means photographs, not a pytest class
+
+    blurred: Sequence[ImageScore]
+    restored: Sequence[ImageScore]
+    examples: Sequence[Example] = ()
+    noise: Sequence[NoiseScores] = ()
+
+    def __post_init__(self) -> None:
+        photographs = [[(score.scene, score.name) for score in scores] for scores in (self.blurred, self.restored)]
+        if not self.blurred or photographs[0] != photographs[1]:
+            raise ValueError("blurred and restored scores must be of the same photographs, at least one, in one order")
+
+    @property
+    def gains_db(self) -> list[float]:
+        """PSNR gained over the blurred input, per photograph."""
+        return [after.psnr - before.psnr for before, after in zip(self.blurred, self.restored, strict=True)]
+
+    @property
+    def mean_gain_db(self) -> float:
+        return fmean(self.gains_db)
+
+    @property
+    def gain_spread_db(self) -> float | None:
+        """Standard deviation of the gain over the photographs; None for a single one."""
+        return stdev(self.gains_db) if len(self.gains_db) > 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseScores:
+    """Scores on the test photographs with noise of one strength added."""
+
+    sigma_8bit: float
+    blurred: Sequence[ImageScore]
+    restored: Sequence[ImageScore]
+
+    @property
+    def means(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Mean scores of the blurred input and of the restored photographs."""
+        return mean_scores(self.blurred), mean_scores(self.restored)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernels:
+    """The kernels of the Gaussian convolution module, K of at most M x M pixels."""
+
+    start_KMM: npt.NDArray[Any]  # noqa: N815
+    """The Gaussian bank, or whatever learning started from."""
+    learned_KMM: npt.NDArray[Any] | None = None  # noqa: N815
+    """The same kernels after training; None if they are fixed."""
+    sigmas_pixels: Sequence[float] | None = None
+    """Standard deviations [K] of the Gaussians; None if the start is random."""

@@ -1,0 +1,226 @@
+"""A study's name in the tracking store and its data set in; test scores in the store and the report page out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from gkm.data.cache import CachedSplit, open_split
+from gkm.data.manifest import Manifest
+from gkm.data.photos import Pixels
+from gkm.data.shards import Pair
+from gkm.errors import InputError
+from gkm.evaluation import ImageScore, Restore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
+from gkm.model.gcm import LearnedKernels
+from gkm.model.gkmnet import GKMNet
+from gkm.model.kernels import official_bank, paper_bank
+from gkm.registry import versions
+from gkm.report.evidence import Example, Kernels, Photo, TestScores
+from gkm.report.page import build_page
+from gkm.study.results import StudyResults, TrialRow
+from gkm.tracking import Tracking
+from gkm.training.context import best_device
+
+if TYPE_CHECKING:
+    from gkm.registry import LoadedModel
+
+Watch = Callable[[str, CachedSplit], "Iterable[Pair]"]
+"""Shows progress: what is done to which photographs in, the photographs one by one out."""
+MOST_EXAMPLES = 6
+VERSION_TAGS = {
+    "gkm.git_commit": "Commit of training",
+    "gkm.space": "Search space fingerprint",
+    "gkm.python": "Python",
+    "gkm.platform": "Platform",
+    "gkm.cores": "Cores",
+    "gkm.device": "Device",
+}
+
+
+@dataclass(frozen=True)
+class ReportSummary:
+    """Figures worth printing, and where the page is."""
+
+    page: Path
+    photographs: int
+    blurred: dict[str, float]
+    """Means over the test photographs: "psnr" in dB, "ssim", "lpips"."""
+    restored: dict[str, float]
+
+    @property
+    def restored_psnr(self) -> float:
+        return self.restored["psnr"]
+
+    @property
+    def gain(self) -> float:
+        """Mean PSNR gained over the blurred input, in dB."""
+        return self.restored["psnr"] - self.blurred["psnr"]
+
+
+def report_study(
+    tracking: Tracking,
+    study: StudyResults,
+    data: str,
+    out: str | Path,
+    *,
+    cache: str | None = None,
+    lpips_weights: str | Path | None = None,
+    watch: Watch | None = None,
+) -> ReportSummary:
+    """Score the study's registered model on the test photographs of `data` and write the page to `out`.
+
+    The figures go to the study's run, too, as "test/psnr", "test/blurred_psnr" and so on.
+
+    Args:
+        cache: folder for decoded photographs on this node.
+        lpips_weights: see `gkm.metrics.lpips`.
+
+    Raises InputError where the study has no validated or no registered trial, or where `data` is not its data set.
+    """
+    best = study.best
+    if best is None:
+        raise InputError(f"study {study.name}: has no validated trial to report; see the reasons in its trials")
+    photos = open_split(data, "test", cache)
+    _refuse_other_data(study, photos.manifest, data)
+    loaded = _registered_model(tracking, study, best)
+    tests = _score(loaded, photos, lpips_weights, watch)
+    blurred, restored = mean_scores(tests.blurred), mean_scores(tests.restored)
+    figures = {f"test/{name}": value for name, value in restored.items()}
+    figures |= {f"test/blurred_{name}": value for name, value in blurred.items()}
+    tracking.log_metrics(study.run_id, figures)
+    page = build_page(
+        study,
+        tests,
+        out=out,
+        provenance=_provenance(study, best, loaded, photos.manifest),
+        kernels=_kernels(loaded.model, best),
+        validation_blurred_psnr=_validation_blurred_psnr(tracking, study),
+        dataset=_describe(photos.manifest),
+        example_note=_example_note(len(photos)),
+    )
+    return ReportSummary(page, len(photos), blurred, restored)
+
+
+def _refuse_other_data(study: StudyResults, manifest: Manifest, data: str) -> None:
+    if study.data_fingerprint != manifest.fingerprint:
+        raise InputError(
+            f"{data}: has fingerprint {manifest.fingerprint}, but study {study.name} was made with "
+            f"{study.data_fingerprint}; give the study's own data set with --data"
+        )
+
+
+def _registered_model(tracking: Tracking, study: StudyResults, best: TrialRow) -> LoadedModel:
+    """The newest registered version of the study's best trial."""
+    for version in versions.versions(tracking):
+        if version.run_id == best.run_id:
+            return versions.load(tracking, version.version)
+    raise InputError(
+        f"study {study.name}: its best trial {best.number} is not registered; finish the study by pipelines/sweep.py"
+    )
+
+
+def _score(
+    loaded: LoadedModel, photos: CachedSplit, lpips_weights: str | Path | None, watch: Watch | None
+) -> TestScores:
+    device = best_device()
+    model = loaded.model.to(device)
+
+    def scores(label: str, restore: Restore | None) -> list[ImageScore]:
+        pairs = watch(label, photos) if watch else photos
+        try:
+            return evaluate(restore, pairs, device=device, lpips_weights=lpips_weights)
+        except FloatingPointError as error:
+            raise InputError(f"{loaded.name}: {error}; register a version that works") from None
+
+    blurred, restored = scores("blurred photographs", None), scores("restored photographs", restorer(model))
+    gains = [after.psnr - before.psnr for before, after in zip(blurred, restored, strict=True)]
+    examples = [_example(model, photos[index]) for index in choose_examples(gains)]
+    return TestScores(blurred=blurred, restored=restored, examples=examples)
+
+
+def choose_examples(gains_db: Sequence[float]) -> list[int]:
+    """Which photographs to show: all if they are few, else those with the largest, the median and the smallest gain."""
+    if len(gains_db) <= MOST_EXAMPLES:
+        return list(range(len(gains_db)))
+    order = sorted(range(len(gains_db)), key=lambda index: -gains_db[index])
+    return [order[0], order[len(order) // 2], order[-1]]
+
+
+def _example_note(count: int) -> str:
+    if count <= MOST_EXAMPLES:
+        return "All test photographs." if count > 1 else "The test photograph."
+    return "The test photographs with the largest, the median and the smallest gain in PSNR."
+
+
+def _example(model: GKMNet, pair: Pair) -> Example:
+    return Example(
+        scene=pair.scene,
+        name=pair.name,
+        blurred_HW3=_shown(pair.blurred_HW3),
+        restored_HW3=restore_image(model, pair.blurred_HW3),
+        sharp_HW3=_shown(pair.sharp_HW3),
+    )
+
+
+def _shown(photo_HW3: Pixels) -> Photo:
+    """At 8 bits, as a page shows it."""
+    return to_8bit(to_tensor(photo_HW3))
+
+
+def _kernels(model: GKMNet, best: TrialRow) -> Kernels | None:
+    """The model's kernels, and for learned ones those it started from: the seed gives random ones back."""
+    config = model.config
+    if model.gcm is None:
+        return None
+    bank = (
+        official_bank(config.max_kernel_size)
+        if config.bank == "official"
+        else paper_bank(config.max_kernel_size, config.num_kernels)
+    )
+    gaussians = bank.dense(config.max_kernel_size).numpy()
+    if not isinstance(model.gcm, LearnedKernels):
+        return Kernels(start_KMM=gaussians, sigmas_pixels=bank.sigmas_pixels)
+    learned = model.gcm.kernels.detach().cpu().numpy()
+    if config.gcm == "learned_gaussian":
+        return Kernels(start_KMM=gaussians, learned_KMM=learned, sigmas_pixels=bank.sigmas_pixels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(best.config.training.seed)
+        start = GKMNet(config).gcm
+    assert isinstance(start, LearnedKernels)
+    return Kernels(start_KMM=start.kernels.detach().numpy(), learned_KMM=learned)
+
+
+def _validation_blurred_psnr(tracking: Tracking, study: StudyResults) -> float | None:
+    value = tracking.call("get_run", study.run_id).data.metrics.get("val/blurred_psnr")
+    return None if value is None else float(value)
+
+
+def _describe(manifest: Manifest) -> str:
+    kind, layout = manifest.source.get("kind"), manifest.source.get("layout", "")
+    if kind == "sample":
+        return "the embedded sample, real photographs with simulated defocus"
+    return f"photographs in the layout of {str(layout).upper()}" if layout else ""
+
+
+def _provenance(study: StudyResults, best: TrialRow, loaded: LoadedModel, manifest: Manifest) -> dict[str, str]:
+    """Label -> value, in the order of the page."""
+    counts = " / ".join(str(manifest.count(split)) for split in ("train", "validation", "test"))
+    entries = {
+        "Study": study.name,
+        "Page written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "Model": loaded.name,
+        "Data fingerprint": manifest.fingerprint,
+        "Train / validation / test pairs": counts,
+        "Settings fingerprint of the best trial": best.config.fingerprint(),
+        "Seed": str(best.config.training.seed),
+        "Run of the study": study.run_id,
+        "Run of the best trial": best.run_id,
+    }
+    entries |= {label: study.tags[tag] for tag, label in VERSION_TAGS.items() if tag in study.tags}
+    prefix = "gkm.version."
+    return entries | {tag.removeprefix(prefix): text for tag, text in study.tags.items() if tag.startswith(prefix)}

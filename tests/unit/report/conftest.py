@@ -1,0 +1,123 @@
+"""A made-up study with every kind of trial, and made-up test scores, to build pages from."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
+from gkm.evaluation import ImageScore
+from gkm.report import Example, Kernels, NoiseScores, TestScores
+from gkm.study.results import StudyResults, TrialRow
+
+BASE = TrialConfig(
+    model=ModelConfig(max_kernel_size=9, num_kernels=9, width=8),
+    data=DataConfig(crop_pixels=64),
+    training=TrainingConfig(epochs=18),
+)
+SEARCHED = [
+    (9, 9, 3, "fixed", "paper", 3e-3, "finished", 18),
+    (5, 13, 2, "learned_gaussian", "l2", 7.1e-3, "stopped", 4),
+    (13, 5, 3, "learned_random", "ssim", 1.2e-3, "stopped", 6),
+    (13, 9, 2, "learned_gaussian", "paper", 4.4e-3, "finished", 18),
+    (9, 13, 1, "fixed", "l2", 9.8e-3, "failed", 2),
+    (5, 5, 1, "fixed", "ssim", 1.9e-3, "stopped", 4),
+    (13, 13, 3, "fixed", "paper", 2.3e-3, "finished", 18),
+    (9, 9, 3, "learned_gaussian", "l2", 5.2e-3, "failed", 0),
+]
+PATHS = (
+    "model.max_kernel_size",
+    "model.num_kernels",
+    "model.num_scales",
+    "model.gcm",
+    "loss.schedule",
+    "optim.learning_rate",
+)
+REASONS = {
+    "failed": "the l2 loss became nan at epoch 3, step 5; lower optim.learning_rate (0.0098) or set optim.clip_norm",
+    "stopped": "stopped at rung of 4 epochs",
+}
+
+
+def made_up_trial(number: int, row: tuple[Any, ...]) -> TrialRow:
+    *values, status, epochs = row
+    parameters = dict(zip(PATHS, values, strict=True))
+    reach = 25.6 + 0.23 * math.sin(3 * number + 1)
+    history = [
+        {
+            "epoch": float(epoch),
+            "train/loss": (0.3 if epoch in (7, 8, 9, 13, 14, 15) and values[4] == "paper" else 0.012) / epoch**0.2,
+            "val/psnr": reach + 0.9 * (1 - math.exp(-epoch / 5)) + 0.05 * math.sin(number + 2 * epoch),
+            "val/ssim": 0.78 + 0.02 * (1 - math.exp(-epoch / 5)) + 0.003 * number,
+            "learning_rate": 1e-3,
+            "seconds": 3.7 * epoch,
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+    return TrialRow(
+        number=number,
+        trial_id=f"trial-{number}",
+        run_id=f"{number:032x}",
+        status=status,
+        reason=REASONS.get(status),
+        config=BASE.with_values(parameters),
+        parameters=parameters,
+        history=history,
+    )
+
+
+def made_up_study(rows: list[tuple[Any, ...]] = SEARCHED) -> StudyResults:
+    trials = tuple(made_up_trial(number, row) for number, row in enumerate(rows))
+    return StudyResults("quick", "0" * 32, "val/psnr", "max", "3f9a10cc24e1", {}, trials)
+
+
+def made_up_example(scene: str, height: int = 96, width: int = 128) -> Example:
+    generator = np.random.default_rng(len(scene))
+    coarse = generator.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    sharp = coarse.repeat(8, axis=0).repeat(8, axis=1)
+    blurred = np.mean([np.roll(sharp, shift, 1) for shift in range(-3, 4)], axis=0).astype(np.uint8)
+    restored = ((sharp.astype(int) + blurred) // 2).astype(np.uint8)
+    return Example(scene=scene, name=scene, blurred_HW3=blurred, restored_HW3=restored, sharp_HW3=sharp)
+
+
+def made_up_scores(by_psnr: float = 0.0, by_lpips: float = 0.0) -> list[ImageScore]:
+    figures = [("china", 26.13, 0.8012, 0.2211), ("rocket", 31.02, 0.9103, 0.1480), ("flower <b>", 24.87, 0.7540, 0.31)]
+    return [
+        ImageScore(
+            scene=scene, name=scene, psnr=psnr + by_psnr * (1 + i / 4), ssim=ssim + by_psnr / 40, lpips=d + by_lpips
+        )
+        for i, (scene, psnr, ssim, d) in enumerate(figures)
+    ]
+
+
+def made_up_tests(examples: list[Example] | None = None) -> TestScores:
+    if examples is None:
+        examples = [made_up_example(score.scene) for score in made_up_scores()]
+    noise = [
+        NoiseScores(sigma_8bit=s, blurred=made_up_scores(-s / 4), restored=made_up_scores(0.7 - s / 3, -0.02))
+        for s in (0, 1, 3, 5)
+    ]
+    return TestScores(blurred=made_up_scores(), restored=made_up_scores(0.71, -0.031), examples=examples, noise=noise)
+
+
+def made_up_kernels(learned: bool = False) -> Kernels:
+    from gkm.model.kernels import gaussian_bank
+
+    sigmas, kernels = gaussian_bank(13, 13)
+    start = kernels.numpy()
+    change = np.random.default_rng(0).normal(0, 0.004, start.shape).astype(np.float32)
+    return Kernels(start_KMM=start, learned_KMM=start + change if learned else None, sigmas_pixels=sigmas.tolist())
+
+
+PROVENANCE = {"Study": "quick", "Commit": "1934ca7", "Data fingerprint": "3f9a10cc24e1", "Seed": "0", "torch": "2.13.0"}
+
+
+@pytest.fixture
+def study() -> StudyResults:
+    return made_up_study()
+
+
+@pytest.fixture
+def tests() -> TestScores:
+    return made_up_tests()
