@@ -21,6 +21,7 @@ from gkm.errors import InputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from rich.table import Table
 
 WORKSPACE = Annotated[
     Path,
@@ -73,6 +74,12 @@ def build(function: Callable[..., None]) -> typer.Typer:
 def say(text: str) -> None:
     """Prints one line of result to standard output, unbroken, so that paths and commands can be copied."""
     Console(highlight=False).print(text, markup=False, soft_wrap=True)
+
+
+def show(table: "Table") -> None:
+    """Prints a table to standard output; where that is no terminal, as wide as the table wants to be."""
+    console = Console(highlight=False)
+    console.print(table, width=None if console.is_terminal else 1000, crop=False)
 
 
 def progress() -> "Progress":

@@ -1,5 +1,6 @@
 """Weights in, versions of the registered model `gkmnet` out: challengers, a champion, and the one before it."""
 
+from gkm.registry.noise import SIGMAS_8BIT, NoiseStudy, study_noise
 from gkm.registry.promotion import Promotion, Rollback, promote, rollback
 from gkm.registry.versions import (
     CHALLENGER,
@@ -17,7 +18,9 @@ __all__ = [
     "CHAMPION",
     "PREVIOUS",
     "REGISTERED_NAME",
+    "SIGMAS_8BIT",
     "LoadedModel",
+    "NoiseStudy",
     "Promotion",
     "Rollback",
     "load",
@@ -25,4 +28,5 @@ __all__ = [
     "register",
     "register_best",
     "rollback",
+    "study_noise",
 ]

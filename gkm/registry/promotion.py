@@ -99,8 +99,10 @@ def promote(
     return result
 
 
-def rollback(tracking: Tracking, reason: str = "") -> Rollback:
+def rollback(tracking: Tracking, reason: str = "", dry_run: bool = False) -> Rollback:
     """Make `previous` champion again; the champion before that, if there was one, becomes `previous`.
+
+    A dry run changes and records nothing.
 
     Raises InputError where there is nothing to roll back to.
     """
@@ -109,10 +111,11 @@ def rollback(tracking: Tracking, reason: str = "") -> Rollback:
     if withdrawn is None or restored is None:
         missing = "no champion" if withdrawn is None else f"no champion before version {withdrawn}"
         raise InputError(f"{REGISTERED_NAME}: there is {missing} to roll back to; promote a challenger first")
+    if dry_run:
+        return Rollback(restored, withdrawn)
     versions.set_alias(tracking, CHAMPION, restored)
     before = _champion_before(tracking, restored)
-    if before is not None or PREVIOUS in known:
-        versions.set_alias(tracking, PREVIOUS, before)
+    versions.set_alias(tracking, PREVIOUS, before)
     _tag(tracking, withdrawn, {_ROLLED_BACK: _now()})
     _record(tracking, "rolled back", withdrawn, reason or "rolled back by hand", {"champion": restored})
     return Rollback(restored, withdrawn)
@@ -149,7 +152,10 @@ def _scores(tracking: Tracking, version: int | None, photos: CachedSplit, watch:
     restore = None if version is None else restorer(versions.load(tracking, version).model.to(device))
     label = "blurred input" if version is None else f"version {version}"
     pairs = watch(label, photos) if watch else photos
-    return mean_scores(evaluate(restore, pairs, with_lpips=False, device=device))
+    try:
+        return mean_scores(evaluate(restore, pairs, with_lpips=False, device=device))
+    except FloatingPointError as error:
+        raise InputError(f"{REGISTERED_NAME} {label}: {error}; register a version that works") from None
 
 
 def _record_promotion(tracking: Tracking, result: Promotion, seen: Mapping[str, int]) -> None:

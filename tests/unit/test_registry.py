@@ -25,10 +25,16 @@ Register = Callable[[float], int]
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights that restore a little of what the tiny data set lost."""
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights that return a photograph nearly as it is."""
     torch.manual_seed(0)
-    model = GKMNet(CONFIG)
+    return save_weights(GKMNet(CONFIG), tmp_path_factory.mktemp("untrained"))
+
+
+@pytest.fixture(scope="module")
+def trained(untrained: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights that restore a little of what the tiny data set lost."""
+    model = load_weights(untrained).train()
     pairs = open_split(tiny_data, "train", tmp_path_factory.mktemp("cache"))
     blurred = torch.cat([to_tensor(pair.blurred_HW3) for pair in pairs])
     sharp = torch.cat([to_tensor(pair.sharp_HW3) for pair in pairs])
@@ -58,14 +64,16 @@ def tracking(empty_store: Path, tmp_path: Path) -> Tracking:
 
 
 @pytest.fixture
-def register_as_good_as(tracking: Tracking, trained: Path, tmp_path: Path) -> Register:
-    """Registers the trained network with its correction scaled: 0 leaves the photograph as it is, 1 is as trained."""
+def register_as_good_as(tracking: Tracking, untrained: Path, trained: Path, tmp_path: Path) -> Register:
+    """Registers a network with a share of the training: 1 has all of it, -1 was led as far the wrong way."""
+    start = dict(load_weights(untrained).named_parameters())
     count = iter(range(1000))
 
     def register_one(share: float) -> int:
         model = load_weights(trained)
         with torch.no_grad():
-            model.blocks[0].mixture.omega.mul_(share)
+            for name, parameter in model.named_parameters():
+                parameter.lerp_(start[name], 1 - share)
         trial = tracking.start_trial(
             f"t{next(count)}",
             study_run_id=None,
@@ -80,15 +88,16 @@ def register_as_good_as(tracking: Tracking, trained: Path, tmp_path: Path) -> Re
 
 
 def test_each_registration_is_the_challenger_and_old_ones_stay_loadable(
-    tracking: Tracking, register_as_good_as: Register
+    tracking: Tracking, register_as_good_as: Register, trained: Path
 ) -> None:
     assert [register_as_good_as(share) for share in (1.0, 0.5)] == [1, 2]
     assert aliases(tracking) == {"challenger": 2}
     newest, oldest = load(tracking), load(tracking, 1)
     assert (newest.version, newest.name) == (2, "gkmnet version 2 (challenger)")
     assert (oldest.version, oldest.name) == (1, "gkmnet version 1")
-    omega = [loaded.model.blocks[0].mixture.omega for loaded in (newest, oldest)]
-    torch.testing.assert_close(omega[0], omega[1] * 0.5)
+    for name, weights in load_weights(trained).state_dict().items():
+        torch.testing.assert_close(oldest.model.state_dict()[name], weights)
+    assert any(not torch.equal(a, b) for a, b in zip(oldest.model.parameters(), newest.model.parameters(), strict=True))
     assert not newest.model.training
     assert find(tracking, "2").tags["gkm.data"] == "abc"
 
@@ -159,7 +168,7 @@ def test_nothing_registered_is_a_pickle(register_as_good_as: Register, tmp_path:
 def test_the_first_champion_must_beat_the_blurred_input(
     tracking: Tracking, register_as_good_as: Register, tiny_data: Path, tmp_path: Path
 ) -> None:
-    register_as_good_as(0.0)
+    register_as_good_as(-1.0)
     refused = promote(tracking, str(tiny_data), cache=str(tmp_path / "cache"))
     assert not refused.promoted
     assert "not more than the blurred input" in refused.reason
@@ -173,6 +182,14 @@ def test_the_first_champion_must_beat_the_blurred_input(
     assert aliases(tracking) == {"challenger": 2, "champion": 2}
     assert load(tracking).name == "gkmnet version 2 (challenger, champion)"
     with pytest.raises(InputError, match="gkmnet version 2: is the champion already"):
+        promote(tracking, str(tiny_data), cache=str(tmp_path / "cache"))
+
+
+def test_a_challenger_that_gives_no_picture_is_refused(
+    tracking: Tracking, register_as_good_as: Register, tiny_data: Path, tmp_path: Path
+) -> None:
+    register_as_good_as(float("nan"))
+    with pytest.raises(InputError, match="gkmnet version 1: test-0/0: .* not finite"):
         promote(tracking, str(tiny_data), cache=str(tmp_path / "cache"))
 
 
