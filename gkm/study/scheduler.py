@@ -35,6 +35,7 @@ class ResumableASHA(ASHAScheduler):  # type: ignore[misc]
         )
         self._state = state
         self._known: str | None = None
+        self._stopped: set[str] = set()
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if self._known is None:
@@ -42,7 +43,12 @@ class ResumableASHA(ASHAScheduler):  # type: ignore[misc]
         super().on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if trial.trial_id in self._stopped:
+            # The driver died between this decision and its execution.
+            return str(ResumableASHA.STOP)
         action: str = super().on_trial_result(tune_controller, trial, result)
+        if action == ResumableASHA.STOP:
+            self._stopped.add(trial.trial_id)
         self._store()
         return action
 
@@ -62,12 +68,13 @@ class ResumableASHA(ASHAScheduler):  # type: ignore[misc]
         self._known = ""
         if not storage.exists(self._state):
             return
-        stored: dict[str, dict[str, float]] = json.loads(storage.read_bytes(self._state))
+        stored = json.loads(storage.read_bytes(self._state))
+        self._stopped.update(stored["stopped"])
         for milestone, recorded in self._brackets[0]._rungs:
-            recorded.update(stored.get(f"{milestone:g}", {}))
+            recorded.update(stored["rungs"].get(f"{milestone:g}", {}))
 
     def _store(self) -> None:
-        text = json.dumps(self.rungs, indent=2)
+        text = json.dumps({"rungs": self.rungs, "stopped": sorted(self._stopped)}, indent=2)
         if text != self._known:
             storage.write_bytes(self._state, text.encode())
             self._known = text
