@@ -1,64 +1,57 @@
 """A blurred photograph in, its deblurred versions at T scales out: GKMNet, equations (8) and (9) of the paper.
 
-Shape legend: B images, 3 colour channels (C), H x W pixels, K kernels; D are the channels of the result.
+Shape legend: B images, 3 colour channels, H x W pixels, K kernels.
 """
 
 from __future__ import annotations
+
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gkm.config import ModelConfig
-from gkm.model.gcm import gaussian_convolution_module
+from gkm.model.folding import fold
+from gkm.model.gcm import GaussianConvolution, gaussian_convolution
 from gkm.model.recurrent import State
 from gkm.model.sram import SRAM, STRIDE, start_xavier
 
 SMALLEST_SIDE_PIXELS = 16
 
 
-class Mixture(nn.Module):
-    """The weighted sum of equation (9), without its y_t: sum_k omega_k (gamma_k z_k), over the maps z of y and of x.
-
-    omega is a 1x1 convolution from the 6K products to 3 channels.
-    """
+class Block(nn.Module):
+    """One block: y_t, x_t upsampled and the recurrent state in, the next x and the next state out (Figure 1)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.residual = config.residual
+        self.sram = SRAM(config)
         scales = config.num_scales if config.omega == "per_scale" else 1
         self.omega_y = nn.Parameter(torch.empty(scales, 3, config.num_kernels, 3))
         self.omega_x = nn.Parameter(torch.empty(scales, 3, config.num_kernels, 3))
         self.bias = nn.Parameter(torch.zeros(3)) if config.omega == "shared_with_bias" else None
         for omega in (self.omega_y, self.omega_x):
             if config.residual:
-                # The untrained network is the identity but for less than a grey level, and gradients reach every layer.
+                # The untrained network is the identity but for about a grey level, and gradients reach every layer.
                 nn.init.normal_(omega, std=0.01 / (6 * config.num_kernels) ** 0.5)
             else:
                 nn.init.xavier_uniform_(omega.data.view(scales * 3, -1))
 
-    def forward(self, scale: int, gamma_B2KHW: Tensor, z_y_BK3HW: Tensor, z_x_BK3HW: Tensor) -> Tensor:
-        scale = min(scale, len(self.omega_y) - 1)
-        gamma_y, gamma_x = gamma_B2KHW[:, :, None].chunk(2, dim=1)
-        from_y = (gamma_y * z_y_BK3HW).flatten(1, 2)
-        from_x = (gamma_x * z_x_BK3HW).flatten(1, 2)
-        mixed: Tensor = functional.conv2d(from_y, self.omega_y[scale].flatten(1)[:, :, None, None], self.bias)
-        return mixed + functional.conv2d(from_x, self.omega_x[scale].flatten(1)[:, :, None, None])
-
-
-class Block(nn.Module):
-    """y_t, x_t (both filtered) and the state in; the next x and the next state out."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.residual = config.residual
-        self.sram = SRAM(config)
-        self.mixture = Mixture(config)
-
     def forward(
-        self, scale: int, y_B3HW: Tensor, z_y_BK3HW: Tensor, z_x_BK3HW: Tensor, state: State | None
+        self, gcm: GaussianConvolution, scale: int, y_B3HW: Tensor, x_B3HW: Tensor | None, state: State | None
     ) -> tuple[Tensor, State | None]:
-        gamma, state = self.sram(y_B3HW, state)
-        mixed = self.mixture(scale, gamma, z_y_BK3HW, z_x_BK3HW)
+        """Equation (9); `x` None stands for x_1 = y_1, and `scale` counts from the coarsest."""
+        gamma_B2KHW, state = self.sram(y_B3HW, state)
+        gamma_y, gamma_x = gamma_B2KHW.chunk(2, dim=1)
+        shared = len(self.omega_y) == 1
+        omega_y, omega_x = self.omega_y[0 if shared else scale], self.omega_x[0 if shared else scale]
+        if x_B3HW is None:
+            mixed = gcm.mix(y_B3HW, (gamma_y, omega_y), (gamma_x, omega_x))
+        else:
+            mixed = gcm.mix(y_B3HW, (gamma_y, omega_y)) + gcm.mix(x_B3HW, (gamma_x, omega_x))
+        if self.bias is not None:
+            mixed = mixed + self.bias[:, None, None]
         return y_B3HW + mixed if self.residual else mixed, state  # (9)
 
 
@@ -82,16 +75,17 @@ class GKMNet(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        mixes = config.output == "mixture"
-        self.gcm = gaussian_convolution_module(config) if mixes else None
+        self.gcm = gaussian_convolution(config) if config.output == "mixture" else None
+        block = Block if config.output == "mixture" else ImageBlock
         distinct = 1 if config.share_iterations else config.iterations_per_scale
-        self.blocks = nn.ModuleList((Block if mixes else ImageBlock)(config) for _ in range(distinct))
+        self.blocks = nn.ModuleList(block(config) for _ in range(distinct))
 
     def forward(self, blurred_B3HW: Tensor) -> list[Tensor]:
-        """Deblurred images in [0, 1], up to over- and undershoot, one per scale from coarse to fine.
+        """Deblurred images (in [0, 1] but for over- and undershoot), one for each scale from coarse to fine.
 
         `blurred_B3HW` in [0, 1] has any height and width of at least 16. Scale t is ceil(H / 2^(T-t)) x
-        ceil(W / 2^(T-t)) pixels, so the last result has the input's size. Raises ValueError for smaller images.
+        ceil(W / 2^(T-t)) pixels, so the last result has the input's size; with R > 1 iterations the last of a scale
+        is given. Raises ValueError for smaller images.
         """
         height, width = blurred_B3HW.shape[-2:]
         if min(height, width) < SMALLEST_SIDE_PIXELS:
@@ -103,23 +97,25 @@ class GKMNet(nn.Module):
         x: Tensor | None = None
         state: State | None = None
         for scale, y in enumerate(pyramid(blurred_B3HW, self.config.num_scales)):
-            x, state = self.iterate(scale, y, None if x is None else upsample(x), upsample_state(state))
+            if x is not None:
+                x = upsample(x)
+            if state is not None:
+                state = upsample(state[0]), upsample(state[1])
+            for iteration in range(self.config.iterations_per_scale):
+                block = self.blocks[iteration % len(self.blocks)]
+                x, state = block(y, state) if self.gcm is None else block(self.gcm, scale, y, x, state)  # (8)
+            assert x is not None
             shrink = 2 ** (self.config.num_scales - 1 - scale)
             results.append(x[..., : -(-height // shrink), : -(-width // shrink)])
         return results
 
-    def iterate(self, scale: int, y: Tensor, x: Tensor | None, state: State | None) -> tuple[Tensor, State | None]:
-        """R iterations of equation (8) at one scale; `x` None stands for x_1 = y_1."""
-        z_y = None if self.gcm is None else self.gcm(y)
-        for iteration in range(self.config.iterations_per_scale):
-            block = self.blocks[iteration % len(self.blocks)]
-            if self.gcm is None:
-                x, state = block(y, state)
-            else:
-                z_x = z_y if x is None else self.gcm(x)
-                x, state = block(scale, y, z_y, z_x, state)
-        assert x is not None
-        return x, state
+    def for_inference(self) -> Self:
+        """A frozen copy for restoring photographs: batch norm folded into the convolutions, channels last.
+
+        It gives the same results as this network in evaluation mode, cannot be trained, and its weights cannot be
+        loaded into another network.
+        """
+        return fold(self)
 
 
 def pyramid(image_B3HW: Tensor, num_scales: int) -> list[Tensor]:
@@ -140,7 +136,3 @@ def pyramid(image_B3HW: Tensor, num_scales: int) -> list[Tensor]:
 def upsample(x_BCHW: Tensor) -> Tensor:
     """Twice as high and wide, bilinearly."""
     return functional.interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def upsample_state(state: State | None) -> State | None:
-    return None if state is None else (upsample(state[0]), upsample(state[1]))
