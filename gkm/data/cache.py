@@ -102,7 +102,7 @@ def _complete(path: Path, total_bytes: int) -> bool:
     """Whether the decoded file is there; it gets its name only once it is verified and whole."""
     try:
         return path.stat().st_size == total_bytes
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

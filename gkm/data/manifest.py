@@ -15,6 +15,8 @@ from gkm.data.photos import Split
 from gkm.errors import InputError
 
 MANIFEST = "manifest.json"
+SCHEMA_VERSION: Literal[1] = 1
+"""Of shards and manifest; raise it when older code could not read them."""
 
 
 class _Record(BaseModel):
@@ -110,6 +112,10 @@ def read_manifest(data: str | Path) -> Manifest:
     remedy = "prepare the data set again with --overwrite"
     try:
         content = json.loads(storage.read_bytes(location))
+        if (version := content["schema_version"]) != SCHEMA_VERSION:
+            raise InputError(
+                f"{location}: has schema_version {version}, but this version of gkm reads {SCHEMA_VERSION}; {remedy}"
+            )
         stated = content.pop("fingerprint")
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
@@ -117,7 +123,9 @@ def read_manifest(data: str | Path) -> Manifest:
         path = ".".join(str(part) for part in problem["loc"])
         reason = problem["msg"].removeprefix("Value error, ")
         raise InputError(f"{location}: {path + ': ' if path else ''}{reason}; {remedy}") from None
-    except (ValueError, KeyError, AttributeError) as error:
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{location}: is no manifest of a data set ({error}); {remedy}") from None
     if stated != manifest.fingerprint:
         raise InputError(f"{location}: was edited, its fingerprint no longer fits its contents; {remedy}")

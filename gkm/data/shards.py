@@ -10,14 +10,22 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gkm import storage
-from gkm.data.manifest import MANIFEST, Manifest, PairEntry, ShardEntry, SplitInfo, read_manifest, refuse_leak
+from gkm.data.manifest import (
+    MANIFEST,
+    SCHEMA_VERSION,
+    Manifest,
+    PairEntry,
+    ShardEntry,
+    SplitInfo,
+    read_manifest,
+    refuse_leak,
+)
 from gkm.data.photos import SPLITS, Pixels, Split
 from gkm.errors import InputError
 
@@ -35,7 +43,6 @@ __all__ = [
     "write_dataset",
 ]
 
-SCHEMA_VERSION: Literal[1] = 1
 BAND_ROWS = 64
 """Rows of a photograph kept in one row of a shard."""
 SHARD_BYTES = 128 * 2**20

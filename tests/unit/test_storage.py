@@ -1,0 +1,99 @@
+"""Locations: complete or absent, whoever reads or dies meanwhile."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gkm import storage
+from gkm.errors import InputError
+
+
+def _write_half(folder, name="half"):
+    Path(folder, name).write_bytes(b"half")
+    raise RuntimeError
+
+
+def test_bytes_come_back_and_are_listed(tmp_path):
+    storage.write_bytes(storage.join(tmp_path, "a", "b.bin"), b"one")
+    storage.write_bytes(storage.join(tmp_path, "c.bin"), b"two")
+    storage.write_bytes(storage.join(tmp_path, "c.bin"), b"three")
+    assert storage.list_files(tmp_path) == ["a/b.bin", "c.bin"]
+    assert storage.read_bytes(storage.join(tmp_path, "c.bin")) == b"three"
+    storage.delete(storage.join(tmp_path, "a"))
+    storage.delete(storage.join(tmp_path, "a"))
+    assert storage.list_files(tmp_path) == ["c.bin"]
+    assert not storage.exists(storage.join(tmp_path, "a"))
+
+
+def test_join_keeps_the_slashes_of_s3():
+    assert storage.join("s3://bucket/prefix/", "a", "b") == "s3://bucket/prefix/a/b"
+
+
+def test_s3_is_refused_in_a_sentence():
+    with pytest.raises(InputError, match="s3://bucket/data: S3 locations are not supported"):
+        storage.read_bytes("s3://bucket/data")
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.bin: cannot be read \(no such file"):
+        storage.read_bytes(tmp_path / "gone.bin")
+
+
+def test_failed_write_leaves_the_old_contents(tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError), storage.replacing(path) as partial:
+        _write_half(partial.parent, partial.name)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writing_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be written"):
+        storage.write_bytes(tmp_path / "file" / "x", b"")
+
+
+def test_new_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(RuntimeError), storage.new_folder(tmp_path / "data") as folder:
+        _write_half(folder)
+    assert list(tmp_path.iterdir()) == []
+    with storage.new_folder(tmp_path / "data") as folder:
+        storage.write_bytes(storage.join(folder, "a"), b"a")
+        assert not storage.exists(tmp_path / "data")
+    assert storage.list_files(tmp_path) == ["data/a"]
+
+
+def test_failed_replacement_keeps_the_old_folder(tmp_path):
+    storage.write_bytes(tmp_path / "data" / "old", b"")
+    with pytest.raises(RuntimeError), storage.new_folder(tmp_path / "data", replace=True) as folder:
+        _write_half(folder)
+    assert storage.list_files(tmp_path) == ["data/old"]
+    with storage.new_folder(tmp_path / "data", replace=True) as folder:
+        storage.write_bytes(storage.join(folder, "new"), b"")
+    assert storage.list_files(tmp_path) == ["data/new"]
+
+
+def test_two_writers_of_one_folder_do_not_mix(tmp_path):
+    with storage.new_folder(tmp_path / "data") as folder:
+        storage.write_bytes(storage.join(folder, "mine"), b"")
+        with pytest.raises(InputError, match="another process is writing"), storage.new_folder(tmp_path / "data"):
+            pytest.fail("the second writer was let in")
+    assert storage.list_files(tmp_path) == ["data/mine"]
+
+
+def test_folder_of_a_killed_writer_is_written_anew(tmp_path):
+    script = f"""
+import os, signal
+from gkm import storage
+with storage.new_folder({str(tmp_path / "data")!r}) as folder:
+    storage.write_bytes(storage.join(folder, "half"), b"")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    assert not storage.exists(tmp_path / "data")
+    with storage.new_folder(tmp_path / "data") as folder:
+        storage.write_bytes(storage.join(folder, "whole"), b"")
+    assert storage.list_files(tmp_path) == ["data/whole"]
