@@ -1,0 +1,120 @@
+"""From a study in the tracking store to scores of its registered model, in the store and on a page."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
+from gkm.data.manifest import read_manifest
+from gkm.errors import InputError
+from gkm.model.gkmnet import GKMNet
+from gkm.registry import register_best
+from gkm.report import report_study
+from gkm.report.gather import choose_examples
+from gkm.study.results import StudyResults, load_study
+from gkm.tracking import Tracking, open_tracking
+from gkm.training.checkpoint import save_weights
+
+CONFIG = TrialConfig(
+    model=ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=1, width=2, gcm="learned_random"),
+    data=DataConfig(crop_pixels=32),
+    training=TrainingConfig(epochs=2, seed=3),
+)
+
+
+def _study(
+    tracking: Tracking, data: Path, folder: Path, name: str = "tiny", fingerprint: str | None = None
+) -> StudyResults:
+    tags = {"gkm.data": fingerprint or read_manifest(data).fingerprint, "gkm.git_commit": "1934ca7"}
+    parent = tracking.start_study(name, parameters={}, tags=tags)
+    tracking.log_metrics(parent.run_id, {"val/blurred_psnr": 21.5})
+    trial = tracking.start_trial(
+        f"{name}-0", study_run_id=parent.run_id, number=0, config=CONFIG, searched={"model.width": 2}, tags=tags
+    )
+    for epoch in (1, 2):
+        metrics = {"train/loss": 0.1 / epoch, "val/psnr": 20.0 + epoch, "val/ssim": 0.7, "seconds": 1.5 * epoch}
+        trial.log_epoch(epoch, metrics)
+    torch.manual_seed(CONFIG.training.seed)
+    model = GKMNet(CONFIG.model)
+    with torch.no_grad():
+        model.gcm.kernels += 0.01  # type: ignore[union-attr, operator]
+    for path in save_weights(model, folder / f"weights-{name}").iterdir():
+        trial.log_file(path, "weights")
+    trial.finish("finished")
+    return load_study(tracking, name)
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+    workspace = tmp_path_factory.mktemp("runs")
+    return open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db")
+
+
+def test_the_registered_model_is_scored_on_the_test_photographs(
+    tracking: Tracking, tiny_data: Path, tmp_path: Path
+) -> None:
+    study = _study(tracking, tiny_data, tmp_path)
+    version = register_best(tracking, study)
+    out = tmp_path / "report.html"
+    summary = report_study(tracking, study, str(tiny_data), out, cache=str(tmp_path / "cache"))
+    assert summary.page == out
+    assert summary.photographs == 2
+    assert summary.gain == pytest.approx(summary.restored_psnr - summary.blurred["psnr"])
+    logged = tracking.call("get_run", study.run_id).data.metrics
+    assert logged["test/psnr"] == pytest.approx(summary.restored_psnr)
+    assert logged["test/blurred_lpips"] == pytest.approx(summary.blurred["lpips"])
+    text = out.read_text(encoding="utf-8")
+    for stated in (f"gkmnet version {version}", study.data_fingerprint, "1934ca7", CONFIG.fingerprint(), "4 / 2 / 2"):
+        assert stated in text
+    assert "learned them from random kernels" in text
+    assert "blurred input, 21.50" in text
+
+
+def test_kernels_before_training_are_those_the_seed_gave(tracking: Tracking, tiny_data: Path, tmp_path: Path) -> None:
+    from gkm.registry import load
+    from gkm.report.gather import _kernels
+
+    study = _study(tracking, tiny_data, tmp_path, "kernels")
+    version = register_best(tracking, study)
+    assert study.best is not None
+    kernels = _kernels(load(tracking, version).model, study.best)
+    assert kernels is not None
+    assert kernels.learned_KMM is not None
+    np.testing.assert_allclose(kernels.learned_KMM - kernels.start_KMM, 0.01, atol=1e-6)
+
+
+def test_another_data_set_is_refused(tracking: Tracking, tiny_data: Path, tmp_path: Path) -> None:
+    study = _study(tracking, tiny_data, tmp_path, "elsewhere", fingerprint="0123456789ab")
+    with pytest.raises(InputError, match=r"study elsewhere was made with 0123456789ab.*--data"):
+        report_study(tracking, study, str(tiny_data), tmp_path / "report.html", cache=str(tmp_path / "cache"))
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_study_that_registered_nothing_is_refused(tracking: Tracking, tiny_data: Path, tmp_path: Path) -> None:
+    study = _study(tracking, tiny_data, tmp_path, "unregistered")
+    with pytest.raises(InputError, match="trial 0 is not registered"):
+        report_study(tracking, study, str(tiny_data), tmp_path / "report.html", cache=str(tmp_path / "cache"))
+
+
+def test_all_of_few_photographs_are_shown_and_of_many_the_best_the_middle_and_the_worst() -> None:
+    assert choose_examples([0.1, 0.5, -0.2]) == [0, 1, 2]
+    assert choose_examples([0.1, 0.5, -0.2, 0.3, 0.2, 0.0, 0.4]) == [1, 4, 2]
+
+
+def test_an_unknown_study_leaves_with_one_sentence_and_the_studies_there_are(
+    tracking: Tracking, tiny_data: Path, tmp_path: Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from pipelines.command import build
+    from pipelines.report import main
+
+    _study(tracking, tiny_data, tmp_path, "known")
+    arguments = ["--study", "nope", "--out", str(tmp_path / "r.html"), "--tracking-uri", tracking.uri]
+    result = CliRunner().invoke(build(main), [*arguments, "--workspace", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "study nope" in result.stderr
+    assert "known" in result.stderr
+    assert not (tmp_path / "r.html").exists()

@@ -1,0 +1,101 @@
+"""The page: complete, self-contained, and safe whatever names data sets and studies bear."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gkm.errors import InputError
+from gkm.report import Kernels, TestScores, build_page
+from gkm.study.results import StudyResults
+
+
+class _Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def _build(study: StudyResults, tests: TestScores, out: Path, kernels: Kernels | None = None) -> tuple[str, _Elements]:
+    provenance = {"Commit": "1934ca7", "Data fingerprint": study.data_fingerprint}
+    build_page(study, tests, out=out, provenance=provenance, kernels=kernels, validation_blurred_psnr=25.4)
+    text = out.read_text(encoding="utf-8")
+    elements = _Elements()
+    elements.feed(text)
+    return text, elements
+
+
+def test_the_page_holds_every_part(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    kernels = Kernels(start_KMM=np.ones((3, 5, 5)))
+    text, elements = _build(study, tests, tmp_path / "new" / "report.html", kernels)
+    parts = {attributes.get("id") for attributes in elements.all("section")}
+    expected = ["test", "pictures", "noise", "settings", "trials", "convergence", "parameters", "kernels", "method"]
+    assert parts == {*expected, "provenance"}
+    for link in elements.all("a"):
+        assert (link["href"] or "").removeprefix("#") in parts
+    assert "3f9a10cc24e1" in text
+    assert "all trials share seed 0, so differences between trials carry no error bars" in text
+    assert "became nan" in text
+
+
+def test_the_page_asks_for_nothing_from_outside(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    text, elements = _build(study, tests, tmp_path / "report.html")
+    for tag, attributes in elements.found:
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            value = attributes.get(name) or "data:"
+            assert value.startswith(("data:", "#")), f"<{tag} {name}={value[:60]}>"
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+    assert any("default-src 'none'" in (meta.get("content") or "") for meta in elements.all("meta"))
+
+
+def test_every_picture_has_a_description(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    _, elements = _build(study, tests, tmp_path / "report.html")
+    images = elements.all("img")
+    assert len(images) == 6 * len(tests.examples)
+    assert all(image["alt"] for image in images)
+    assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in elements.all("svg"))
+
+
+def test_names_are_escaped(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    hostile = dataclasses.replace(study, name="<script>alert(1)</script>")
+    text, elements = _build(hostile, tests, tmp_path / "report.html")
+    assert len(elements.all("script")) == 1
+    assert "flower &lt;b&gt;" in text
+
+
+def test_a_study_with_nothing_to_show_still_makes_a_page(
+    study: StudyResults, tests: TestScores, tmp_path: Path
+) -> None:
+    failed = dataclasses.replace(study, trials=study.trials[7:])
+    bare = TestScores(blurred=tests.blurred[:1], restored=tests.restored[:1])
+    text, elements = _build(failed, bare, tmp_path / "report.html")
+    assert "No trial of this study was validated." in text
+    assert not elements.all("img")
+
+
+def test_several_seeds_are_counted(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    other = study.trials[1]
+    other = dataclasses.replace(other, config=other.config.with_values({"training.seed": 5}))
+    text, _ = _build(dataclasses.replace(study, trials=(study.trials[0], other)), tests, tmp_path / "report.html")
+    assert "2 seeds" in text
+
+
+def test_a_page_that_cannot_be_written_is_named_and_leaves_nothing(
+    study: StudyResults, tests: TestScores, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"report\.html"):
+        _build(study, tests, tmp_path / "file" / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,137 @@
+"""The rows of the page: what is shown, in which order, and what is said of it."""
+
+import dataclasses
+import math
+
+import pytest
+
+from gkm.evaluation import ImageScore
+from gkm.report import TestScores
+from gkm.report.tables import (
+    Cell,
+    difference,
+    duration,
+    finding,
+    number,
+    score_rows,
+    settings_rows,
+    status_counts,
+    study_rows,
+    summary_rows,
+)
+from gkm.study.results import StudyResults
+
+
+def _scores(*psnr: float, lpips: float | None = None) -> list[ImageScore]:
+    return [ImageScore(scene=f"s{i}", name=f"s{i}", psnr=value, ssim=0.5, lpips=lpips) for i, value in enumerate(psnr)]
+
+
+def test_trials_are_listed_best_first_and_those_without_a_score_last(study: StudyResults) -> None:
+    rows = study_rows(study)
+    assert len(rows) == len(study.trials)
+    assert rows[0].is_best
+    assert rows[0].number == study.best.number  # type: ignore[union-attr]
+    assert [row.is_best for row in rows[1:]] == [False] * (len(rows) - 1)
+    assert rows[-1].number == 7
+    assert rows[-1].cells[0].text == "–"
+    shown = [float(row.cells[0].text) for row in rows[:-1]]
+    assert shown == sorted(shown, reverse=True)
+
+
+def test_a_failed_trial_shows_its_reason_and_how_far_it_came(study: StudyResults) -> None:
+    (row,) = (row for row in study_rows(study) if row.number == 4)
+    assert row.status == "failed"
+    assert "became nan" in row.reason
+    assert row.cells[2].text == "2 / 18"
+
+
+def test_a_trials_score_is_that_of_the_epoch_whose_weights_were_kept(study: StudyResults) -> None:
+    trial = study.trials[0]
+    (row,) = (row for row in study_rows(study) if row.number == 0)
+    assert row.cells[0].text == f"{trial.score:.2f}"
+    assert row.cells[1].text == f"{trial.best_epoch['val/ssim']:.3f}"  # type: ignore[index]
+    assert trial.score > trial.history[-1]["val/psnr"]
+
+
+@pytest.mark.parametrize(
+    ("value", "higher_is_better", "text", "verdict"),
+    [
+        (0.874, True, "+0.87", "better"),
+        (-0.5, True, "−0.50", "worse"),
+        (-0.031, False, "−0.03", "better"),
+        (0.2, False, "+0.20", "worse"),
+        (0.004, True, "±0.00", "same"),
+        (-0.004, True, "±0.00", "same"),
+        (math.inf, True, "+∞", "better"),
+    ],
+)
+def test_differences_have_a_sign_and_a_verdict_on_what_is_shown(
+    value: float, higher_is_better: bool, text: str, verdict: str
+) -> None:
+    cell = difference(value, 2, higher_is_better)
+    assert (cell.text, cell.verdict) == (text, verdict)
+
+
+def test_numbers_that_cannot_be_had_are_dashes_without_a_sorting_key() -> None:
+    assert number(None, 2) == Cell("–")
+    assert number(math.nan, 2) == Cell("–")
+    assert number(-1.234, 1).text == "−1.2"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3605, "1 h 00 min"), (90061, "25 h 01 min")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_scores_stand_beside_their_difference() -> None:
+    tests = TestScores(blurred=_scores(20, 30, lpips=0.3), restored=_scores(21, 30.5, lpips=0.2))
+    first = [cell.text for cell in score_rows(tests)[0].cells]
+    assert first == ["20.00", "21.00", "+1.00", "0.500", "0.500", "±0.000", "0.300", "0.200", "−0.100"]
+    mean, spread = summary_rows(tests)
+    assert [cell.text for cell in mean.cells[:3]] == ["25.00", "25.75", "+0.75"]
+    assert [cell.text for cell in spread.cells[:3]] == ["", "", "0.35"]
+
+
+def test_scores_without_lpips_or_of_one_photograph_are_dashes_not_errors() -> None:
+    tests = TestScores(blurred=_scores(20), restored=_scores(21))
+    assert [cell.text for cell in score_rows(tests)[0].cells[6:]] == ["–", "–", "–"]
+    assert summary_rows(tests) == []
+    two = TestScores(blurred=_scores(20, 21), restored=_scores(21, 22))
+    assert summary_rows(two)[1].cells[8].text == "–"
+
+
+def test_scores_of_different_photographs_are_refused() -> None:
+    with pytest.raises(ValueError, match="same photographs"):
+        TestScores(blurred=_scores(20, 21), restored=_scores(20))
+
+
+@pytest.mark.parametrize(("restored", "verb"), [(21.0, "raises"), (19.0, "lowers"), (20.001, "leaves")])
+def test_the_finding_says_gain_and_loss_alike(study: StudyResults, restored: float, verb: str) -> None:
+    tests = TestScores(blurred=_scores(20), restored=_scores(restored))
+    text = finding(study, tests).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"Trial 0, the best on validation, {verb} the PSNR of the one test photograph from 20.00 dB" in text
+    assert "M = 9" in text
+    assert "learning rate = 0.003" in text
+
+
+def test_the_finding_gives_the_spread_over_photographs(study: StudyResults) -> None:
+    tests = TestScores(blurred=_scores(20, 30, 25), restored=_scores(21, 29.5, 26))
+    text = finding(study, tests).replace("\N{NO-BREAK SPACE}", " ")
+    assert "(−0.50 to +1.00 dB per photograph, standard deviation 0.87 dB; 2 of 3 improve)" in text
+
+
+def test_the_ends_of_trials_are_counted(study: StudyResults) -> None:
+    assert status_counts(study) == "3 finished, 3 stopped early, 2 failed"
+    assert status_counts(dataclasses.replace(study, trials=())) == "none begun"
+
+
+def test_settings_tell_which_were_searched(study: StudyResults) -> None:
+    rows = {
+        path: (value, searched) for path, value, searched in settings_rows(study.trials[0].config, study.parameters)
+    }
+    assert rows["model.max_kernel_size"] == ("9", True)
+    assert rows["training.epochs"] == ("18", False)
+    assert rows["data.flips"] == ("no", False)
