@@ -57,6 +57,7 @@ def main(
     else:
         from gkm.study.session import start_ray
 
+        say(f"training on {workers} Ray workers; follow the run in {tracking.ui_hint}")
         with start_ray(ray_address, workers + 1):
             run_id = train_on_workers(launch, workers, gpus=gpus)
     history = tracking.trial(run_id).history

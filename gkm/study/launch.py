@@ -13,7 +13,7 @@ from gkm.data.shards import read_manifest
 from gkm.errors import InputError
 from gkm.tracking import Tracking, TrialRun, environment_tags
 from gkm.training.context import LocalContext, RayTrainContext
-from gkm.training.loop import Metrics
+from gkm.training.loop import TrainingDivergedError
 from gkm.trial import run_trial
 
 CONTROLLER_RETRIES = 3
@@ -45,12 +45,19 @@ class Launch:
 
 
 def train_here(launch: Launch, listener: Callable[[Mapping[str, float]], None] | None = None) -> str:
-    """Run the trial in this process; returns its run id."""
+    """Run the trial in this process; returns its run id.
+
+    Raises InputError where the data cannot be used or training diverges.
+    """
+    run = launch.start()
     context = LocalContext(Path(storage.join(launch.folder, launch.name)), listener)
-    _run(launch, context)
-    run_id: str = launch.start().run_id
-    launch.tracking.finish(run_id, "finished")
-    return run_id
+    try:
+        run_trial(launch.config, launch.data, context, run, launch.cache)
+    except (TrainingDivergedError, InputError) as error:
+        run.finish("failed", str(error))
+        raise InputError(f"{launch.name}: {error}") from None
+    run.finish("finished")
+    return run.run_id
 
 
 def train_on_workers(launch: Launch, workers: int, *, gpus: bool = False) -> str:
@@ -64,7 +71,7 @@ def train_on_workers(launch: Launch, workers: int, *, gpus: bool = False) -> str
     batch = launch.config.data.batch_size
     if batch % workers:
         raise InputError(f"data.batch_size = {batch} cannot be divided among {workers} workers; use a multiple of it")
-    run_id: str = launch.start().run_id
+    run = launch.start()
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"launch": launch},
@@ -82,18 +89,16 @@ def train_on_workers(launch: Launch, workers: int, *, gpus: bool = False) -> str
         trainer.fit()
     except train.TrainingFailedError as error:
         reason = str(error).strip().splitlines()[-1][:500]
-        launch.tracking.finish(run_id, "failed", reason)
+        run.finish("failed", reason)
         raise InputError(
             f"{launch.name}: training failed on the workers ({reason}); mend that and start it again"
         ) from None
-    launch.tracking.finish(run_id, "finished")
-    return run_id
+    run.finish("finished")
+    return run.run_id
 
 
 def _worker(settings: dict[str, Any]) -> None:
-    _run(settings["launch"], RayTrainContext())
-
-
-def _run(launch: Launch, context: LocalContext | RayTrainContext) -> list[Metrics]:
+    launch: Launch = settings["launch"]
+    context = RayTrainContext()
     run = launch.start() if context.rank == 0 else None
-    return list(run_trial(launch.config, launch.data, context, run, launch.cache).history)
+    run_trial(launch.config, launch.data, context, run, launch.cache)
