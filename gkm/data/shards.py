@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ __all__ = [
 
 BAND_ROWS = 64
 """Rows of a photograph kept in one row of a shard."""
+_DATASET_FILE = re.compile(rf"{re.escape(MANIFEST)}|({'|'.join(SPLITS)})-\d{{5}}\.parquet")
 SHARD_BYTES = 128 * 2**20
 """A shard is closed when it holds this many bytes of pixels."""
 
@@ -130,14 +132,15 @@ def write_dataset(
 
 
 def refuse_to_replace(out: str | Path, overwrite: bool) -> None:
-    """InputError if something at `out` would be lost: anything at all, or with `overwrite` what is no data set."""
+    """InputError if something at `out` would be lost: anything at all, or with `overwrite` what no data set holds."""
     path = storage.local_path(out)
     if path.is_file():
         raise InputError(f"{out}: is a file; give a folder")
     if not path.exists() or not any(path.iterdir()):
         return
-    if not (path / MANIFEST).exists():
-        raise InputError(f"{out}: holds files that are no data set; give an empty or a new folder")
+    for found in path.iterdir():
+        if not _DATASET_FILE.fullmatch(found.name):
+            raise InputError(f"{out}: holds {found.name}, which is not of a data set; give an empty or a new folder")
     if not overwrite:
         raise InputError(f"{out}: holds another data set; give another folder, or --overwrite to replace it")
 

@@ -124,7 +124,8 @@ def test_only_a_data_set_is_replaced_and_only_when_asked(data, pairs, tmp_path):
 
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match="holds files that are no data set"):
+    (tmp_path / "home" / "manifest.json").write_text("of something else")
+    with pytest.raises(InputError, match=r"home: holds letter\.txt, which is not of a data set"):
         write_dataset(pairs, tmp_path / "home", {}, overwrite=True)
     assert (tmp_path / "home" / "letter.txt").read_text() == "dear"
 
