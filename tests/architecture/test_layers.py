@@ -35,6 +35,8 @@ FENCES = {
 """Library -> the only places that import it."""
 
 NO_INPUT_OUTPUT = ("gkm/model/", "gkm/losses.py", "gkm/metrics.py")
+READERS = ("gkm/model/official.py",)
+"""The exception: reading and writing the release's checkpoints is all it is for."""
 INPUT_OUTPUT = {
     "os", "io", "shutil", "tempfile", "urllib", "requests", "socket", "subprocess", "sqlite3",
     "PIL", "imageio", "skimage", "safetensors", "pyarrow", "gkm.storage", "gkm.tracking",
@@ -76,7 +78,7 @@ def fence_violations(module):
 
 
 def input_output_violations(module):
-    if not module.path.startswith(NO_INPUT_OUTPUT):
+    if not module.path.startswith(NO_INPUT_OUTPUT) or module.path in READERS:
         return []
     found = [
         f"{module.path}:{line}: imports {name}"
