@@ -1,0 +1,37 @@
+"""Triplet attention."""
+
+import torch
+
+from gkm.model.attention import TripletAttention
+
+
+def permuted(attention, x):
+    """Triplet attention as it was published: each branch permutes x, pools its second axis and permutes back."""
+
+    def gate(branch, x):
+        return x * branch(x.amax(1), x.mean(1)).unsqueeze(1)
+
+    spatial = gate(attention.spatial, x)
+    column = gate(attention.column, x.permute(0, 2, 1, 3)).permute(0, 2, 1, 3)
+    row = gate(attention.row, x.permute(0, 3, 2, 1)).permute(0, 3, 2, 1)
+    return (spatial + column + row) / 3
+
+
+def test_equals_the_permuting_definition_in_value_and_gradient():
+    torch.manual_seed(0)
+    attention = TripletAttention().double().eval()
+    x = torch.randn(2, 5, 7, 9, dtype=torch.float64, requires_grad=True)
+    ours = attention(x)
+    upstream = torch.randn_like(ours)
+    (grad,) = torch.autograd.grad(ours, x, upstream)
+    theirs = permuted(attention, x)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(grad, torch.autograd.grad(theirs, x, upstream)[0])
+
+
+def test_keeps_the_shape_and_shrinks_magnitudes():
+    attention = TripletAttention()
+    x = torch.randn(2, 6, 8, 12)
+    y = attention(x)
+    assert y.shape == x.shape
+    assert (y.abs() <= x.abs()).all()
