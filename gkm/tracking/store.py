@@ -36,7 +36,9 @@ _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-"""Read by MLflow when it is imported; the user's own values win."""
+"""Read by MLflow when it is imported, which may happen in many places after this one; the user's own values win."""
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
 
 
 def default_tracking_uri(workspace: Path) -> str:
@@ -80,8 +82,6 @@ def client(uri: str) -> Any:
 
     Raises InputError where there is no store that can be used.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     _check(uri)
     from mlflow.exceptions import MlflowException
     from mlflow.tracking.client import MlflowClient

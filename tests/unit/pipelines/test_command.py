@@ -1,10 +1,8 @@
 """What every command does alike: help, one-sentence errors, exit status, quiet progress."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -87,15 +85,12 @@ def test_progress_is_silent_when_not_a_terminal(capfd: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("name", ["deblur", "evaluate_noise", "promote"])
-def test_help_is_quick(name: str) -> None:
-    started = time.perf_counter()
-    environment = os.environ | {"COLUMNS": "200"}
-    result = subprocess.run(
-        [sys.executable, "-m", f"pipelines.{name}", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
+def test_help_shows_examples_without_importing_heavy_libraries(name: str) -> None:
+    code = (
+        f"import sys, pipelines.{name} as pipeline; from pipelines.command import build\n"
+        "sys.argv = ['x', '--help']\n"
+        "try:\n    build(pipeline.main)()\n"
+        "finally:\n    assert not {'torch', 'mlflow', 'ray', 'numpy', 'pandas', 'optuna'} & set(sys.modules)\n"
     )
-    assert time.perf_counter() - started < 1.5
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Examples" in result.stdout
