@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # In: start, stop or status. Out: a one-node Ray cluster on 127.0.0.1 with dashboard and token authentication, or its end.
 # It has a temporary directory and a process group of its own: other Rays of this machine neither join it nor are stopped with it.
-# DASHBOARD_PORT (8265) and GCS_PORT (6399) choose its fixed ports, CPUS the number of CPUs it offers (all of them).
+# DASHBOARD_PORT (8265) and GCS_PORT (6399, and the two after it) choose its ports, CPUS the number of CPUs it offers (all of them).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 dashboard_port=${DASHBOARD_PORT:-8265}
 gcs_port=${GCS_PORT:-6399}
+agent_port=$((gcs_port + 1)) # jobs are started by the agent, whose usual port belongs to whichever Ray came first
+client_port=$((gcs_port + 2))
 folder=/tmp/gkm-ray-$(id -u) # short: paths of Unix sockets end at 107 characters
 log=$folder/start.log
 address=http://127.0.0.1:$dashboard_port
@@ -52,9 +54,9 @@ start() {
         return
     fi
     local port seconds
-    for port in "$dashboard_port" "$gcs_port"; do
+    for port in "$dashboard_port" "$gcs_port" "$agent_port" "$client_port"; do
         if port_taken "$port"; then
-            echo "error: port $port of 127.0.0.1 is taken by another program; choose others: make cluster DASHBOARD_PORT=8266 GCS_PORT=6400" >&2
+            echo "error: port $port of 127.0.0.1 is taken by another program; choose others: make cluster DASHBOARD_PORT=8266 GCS_PORT=6410" >&2
             exit 2
         fi
     done
@@ -67,12 +69,13 @@ start() {
     set -m # a process group of its own
     nohup "$ray" start --head --block --node-ip-address=127.0.0.1 --port="$gcs_port" \
         --include-dashboard=true --dashboard-host=127.0.0.1 --dashboard-port="$dashboard_port" \
+        --dashboard-agent-listen-port="$agent_port" --ray-client-server-port="$client_port" \
         --temp-dir="$folder" --object-store-memory=$((1 << 30)) ${CPUS:+--num-cpus="$CPUS"} \
         </dev/null >"$log" 2>&1 &
     echo $! >"$folder/pid"
     set +m
     for ((seconds = 0; seconds < 60; seconds++)); do
-        if port_taken "$dashboard_port" && answers; then
+        if port_taken "$dashboard_port" && port_taken "$agent_port" && answers; then
             print_commands
             return
         fi
