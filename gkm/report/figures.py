@@ -33,6 +33,7 @@ MARKERS = {"finished": "o", "stopped": "X", "failed": "v", "running": ">"}
 PANEL_INCHES = (5.4, 3.5)
 SMALL_PANEL_INCHES = (2.3, 1.9)
 MOST_LABELLED_LINES = 12
+TILE_COLUMNS = 7
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -103,10 +104,9 @@ def parameter_panels(study: StudyResults) -> list[tuple[str, Markup]]:
 
 def kernel_tiles(kernels_KMM: Any, labels: Sequence[str], description: str, *, signed: bool = False) -> Markup:
     """Kernels as tiles, each scaled to its own largest weight; signed ones in a diverging palette around zero."""
-    columns = min(7, len(kernels_KMM))
-    rows = math.ceil(len(kernels_KMM) / columns)
-    with _figure((columns * 0.72, rows * 0.95)) as (figure, done):
-        for tile, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+    rows = math.ceil(len(kernels_KMM) / TILE_COLUMNS)
+    with _figure((TILE_COLUMNS * 0.72, rows * 0.95)) as (figure, done):
+        for tile, axes in enumerate(figure.subplots(rows, TILE_COLUMNS, squeeze=False).flat):
             axes.axis("off")
             if tile < len(kernels_KMM):
                 kernel = np.asarray(kernels_KMM[tile], dtype=float)

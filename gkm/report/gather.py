@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from gkm.data.cache import CachedSplit, open_split
 from gkm.data.manifest import Manifest
@@ -128,7 +129,14 @@ def _score(
     loaded: LoadedModel, photos: CachedSplit, lpips_weights: str | Path | None, watch: Watch | None
 ) -> TestScores:
     device = best_device()
-    model = loaded.model.to(device)
+    restore = restorer(loaded.model.to(device))
+    kept: list[Photo] = []
+
+    def restore_and_keep(blurred_13HW: Tensor) -> Tensor:
+        restored_13HW = restore(blurred_13HW)
+        if len(photos) <= MOST_EXAMPLES:  # all will be shown, and restoring one again is the slowest part of a report
+            kept.append(to_8bit(restored_13HW))
+        return restored_13HW
 
     def scores(label: str, restore: Restore | None) -> list[ImageScore]:
         pairs = watch(label, photos) if watch else photos
@@ -137,9 +145,12 @@ def _score(
         except FloatingPointError as error:
             raise InputError(f"{loaded.name}: {error}; register a version that works") from None
 
-    blurred, restored = scores("blurred photographs", None), scores("restored photographs", restorer(model))
+    blurred, restored = scores("blurred photographs", None), scores("restored photographs", restore_and_keep)
     gains = [after.psnr - before.psnr for before, after in zip(blurred, restored, strict=True)]
-    examples = [_example(model, photos[index]) for index in choose_examples(gains)]
+    examples = [
+        _example(photos[i], kept[i] if kept else restore_image(loaded.model, photos[i].blurred_HW3))
+        for i in choose_examples(gains)
+    ]
     return TestScores(blurred=blurred, restored=restored, examples=examples)
 
 
@@ -157,12 +168,12 @@ def _example_note(count: int) -> str:
     return "The test photographs with the largest, the median and the smallest gain in PSNR."
 
 
-def _example(model: GKMNet, pair: Pair) -> Example:
+def _example(pair: Pair, restored_HW3: Photo) -> Example:
     return Example(
         scene=pair.scene,
         name=pair.name,
         blurred_HW3=_shown(pair.blurred_HW3),
-        restored_HW3=restore_image(model, pair.blurred_HW3),
+        restored_HW3=restored_HW3,
         sharp_HW3=_shown(pair.sharp_HW3),
     )
 
@@ -201,10 +212,11 @@ def _validation_blurred_psnr(tracking: Tracking, study: StudyResults) -> float |
 
 
 def _describe(manifest: Manifest) -> str:
-    kind, layout = manifest.source.get("kind"), manifest.source.get("layout", "")
-    if kind == "sample":
+    """What the photographs are, in a few words."""
+    if manifest.source.get("kind") == "sample":
         return "the embedded sample, real photographs with simulated defocus"
-    return f"photographs in the layout of {str(layout).upper()}" if layout else ""
+    folder, layout = PurePath(manifest.origin).name, str(manifest.source.get("layout", "")).upper()
+    return ", ".join(part for part in (folder, f"photographs in the layout of {layout}" if layout else "") if part)
 
 
 def _provenance(study: StudyResults, best: TrialRow, loaded: LoadedModel, manifest: Manifest) -> dict[str, str]:
@@ -216,7 +228,7 @@ def _provenance(study: StudyResults, best: TrialRow, loaded: LoadedModel, manife
         "Model": loaded.name,
         "Data fingerprint": manifest.fingerprint,
         "Train / validation / test pairs": counts,
-        "Settings fingerprint of the best trial": best.config.fingerprint(),
+        "Settings fingerprint": best.config.fingerprint(),
         "Seed": str(best.config.training.seed),
         "Run of the study": study.run_id,
         "Run of the best trial": best.run_id,

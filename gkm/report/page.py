@@ -82,7 +82,9 @@ def _assets() -> dict[str, Any]:
 
 def _summary(study: StudyResults, tests: TestScores, dataset: str) -> dict[str, Any]:
     count, seeds = len(tests.blurred), tables.seeds(study)
-    if len(seeds) == 1:
+    if len(study.trials) == 1:
+        seed_note = f"one trial, of seed {seeds[0]}, so its figures carry no error bars."
+    elif len(seeds) == 1:
         seed_note = f"all trials share seed {seeds[0]}, so differences between trials carry no error bars."
     else:
         seed_note = f"{len(seeds)} seeds; a difference between two single trials carries no error bar."
@@ -177,6 +179,7 @@ def _kernels(kernels: Kernels | None) -> dict[str, Any]:
     if kernels is None:
         return {"kernel_figures": [], "kernel_note": ""}
     count, side = kernels.start_KMM.shape[:2]
+    signs = "" if kernels.learned_KMM is None else "; purple is positive, orange negative"
     note = f"The {count} kernels of at most {side} × {side} pixels of the best model’s Gaussian convolution module"
     if kernels.learned_KMM is None:
         note += ", fixed by its settings. δ passes the image unchanged; σ is in pixels."
@@ -185,7 +188,7 @@ def _kernels(kernels: Kernels | None) -> dict[str, Any]:
         note += f", which learned them from {start} (compare Figure 4 of the paper)."
     return {
         "kernel_figures": figures.kernel_figures(kernels),
-        "kernel_note": f"{note} Each tile is scaled to its own largest weight.",
+        "kernel_note": f"{note} Each tile is scaled to its own largest weight{signs}.",
     }
 
 

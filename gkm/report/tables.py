@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -145,11 +146,15 @@ def _comparison(before: Mapping[str, float | None], after: Mapping[str, float | 
 
 
 def settings_rows(config: TrialConfig, searched: Sequence[str]) -> list[tuple[str, str, bool]]:
-    """Every setting as (path, value, whether the study searched it)."""
-    return [(path, _parameter_cell(value).text, path in searched) for path, value in config.flat().items()]
+    """Every setting as (path, value as one writes it with --set, whether the study searched it)."""
+    return [
+        (path, value if isinstance(value, str) else json.dumps(value), path in searched)
+        for path, value in config.flat().items()
+    ]
 
 
 def photograph_title(scene: str, name: str) -> str:
+    """A photograph by its scene, and by its name where that is another."""
     return scene if scene == name else f"{scene} / {name}"
 
 
@@ -187,9 +192,12 @@ def finding(study: StudyResults, tests: TestScores) -> str:
         number(mean_scores(scores)["psnr"], PSNR_DIGITS).text for scores in (tests.blurred, tests.restored)
     )
     subject = "The model of this study" if best is None else f"Trial {best.number}, the best on validation,"
-    verb = {"better": "raises", "worse": "lowers", "same": "leaves"}[gain.verdict or "same"]
     quantity = "PSNR of the one test photograph" if count == 1 else f"mean PSNR of {count} test photographs"
-    text = f"{subject} {verb} the {quantity} from {before} dB, blurred, to {after} dB: {gain.text} dB"
+    if gain.verdict == "same":
+        text = f"{subject} leaves the {quantity} at the {after} dB of the blurred input"
+    else:
+        verb = "raises" if gain.verdict == "better" else "lowers"
+        text = f"{subject} {verb} the {quantity} from {before} dB, blurred, to {after} dB: {gain.text} dB"
     if tests.gain_spread_db is not None and all(map(math.isfinite, tests.gains_db)):
         least, most = (difference(limit(tests.gains_db), PSNR_DIGITS).text for limit in (min, max))
         improved = sum(change > 0 for change in tests.gains_db)

@@ -1,5 +1,6 @@
 """From a study in the tracking store to scores of its registered model, in the store and on a page."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from gkm.data.manifest import read_manifest
 from gkm.errors import InputError
 from gkm.model.gkmnet import GKMNet
 from gkm.registry import register_best
-from gkm.report import report_study
+from gkm.report import gather, report_study
 from gkm.report.gather import choose_examples
 from gkm.study.results import StudyResults, load_study
 from gkm.tracking import Tracking, open_tracking
@@ -96,6 +97,21 @@ def test_a_study_that_registered_nothing_is_refused(tracking: Tracking, tiny_dat
     study = _study(tracking, tiny_data, tmp_path, "unregistered")
     with pytest.raises(InputError, match="trial 0 is not registered"):
         report_study(tracking, study, str(tiny_data), tmp_path / "report.html", cache=str(tmp_path / "cache"))
+
+
+def test_pictures_are_the_same_whether_kept_or_restored_again(
+    tracking: Tracking, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = _study(tracking, tiny_data, tmp_path, "pictures")
+    register_best(tracking, study)
+    pages = []
+    for most in (6, 1):
+        monkeypatch.setattr(gather, "MOST_EXAMPLES", most)
+        out = tmp_path / f"{most}.html"
+        report_study(tracking, study, str(tiny_data), out, cache=str(tmp_path / "cache"))
+        pages.append(set(re.findall(r'src="(data:image/[^"]+)"', out.read_text(encoding="utf-8"))))
+    assert pages[0] == pages[1]
+    assert len(pages[0]) >= 8
 
 
 def test_all_of_few_photographs_are_shown_and_of_many_the_best_the_middle_and_the_worst() -> None:
