@@ -36,11 +36,14 @@ def environment_tags() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of this package's source, "-dirty" appended where it was changed since; None if unknown."""
+    """The commit of this package's source, "-dirty" appended where it was changed since; None if unknown.
+
+    Where the source is a copy without its repository (a container, a submitted job), `GKM_GIT_COMMIT` can tell it.
+    """
     source = Path(__file__).parent
     # An installed package may lie inside someone else's repository: only a repository that tracks this file counts.
     if _git(source, "ls-files", "--error-unmatch", Path(__file__).name) is None:
-        return None
+        return os.environ.get("GKM_GIT_COMMIT") or None
     commit = _git(source, "rev-parse", "HEAD")
     changes = _git(source, "status", "--porcelain", "--untracked-files=no")
     return f"{commit}-dirty" if commit and changes else commit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 import time
@@ -44,11 +45,16 @@ class Runs:
         return store.redacted(self.uri)
 
     @property
+    def is_local(self) -> bool:
+        """Whether the store is a file of this machine, out of reach for processes on others."""
+        return store.sqlite_path(self.uri) is not None
+
+    @property
     def ui_hint(self) -> str:
         """What a user opens or runs to look at the runs."""
         if store.is_server(self.uri):
             return self.address
-        return f"mlflow ui --backend-store-uri {self.address}"
+        return f"mlflow ui --backend-store-uri {shlex.quote(self.address)}"
 
     def prepare(self) -> None:
         """Make the store and the experiment where they are missing, so that other processes find them ready."""
@@ -208,6 +214,7 @@ class Runs:
         return {key: text for key, text in texts.items() if run.data.params.get(key, text) != text}
 
     def mark_running(self, run: Any, tags: Mapping[str, str]) -> None:
+        """Set `tags`, and take back what an earlier end of the run left."""
         self.set_tags(run.info.run_id, {**tags, "gkm.status": "running"})
         if "gkm.reason" in run.data.tags:
             self.call("delete_tag", run.info.run_id, "gkm.reason")

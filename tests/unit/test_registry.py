@@ -14,9 +14,10 @@ from gkm.data.cache import open_split
 from gkm.errors import InputError
 from gkm.evaluation import to_tensor
 from gkm.model.gkmnet import GKMNet
-from gkm.registry import load, promote, register, rollback
+from gkm.registry import load, promote, register, register_best, rollback
 from gkm.registry.promotion import events
 from gkm.registry.versions import aliases, find, versions
+from gkm.study.results import load_study
 from gkm.tracking import Tracking, open_tracking
 from gkm.training.checkpoint import load_weights, save_weights
 
@@ -117,6 +118,29 @@ def test_a_registration_cut_short_before_its_alias_is_completed(tracking: Tracki
     assert aliases(tracking) == {"challenger": 1}
 
 
+def test_the_best_trial_of_a_study_is_registered_once(tracking: Tracking, trained: Path, tmp_path: Path) -> None:
+    study = tracking.start_study("s", parameters={}, tags={})
+    for number, psnr in enumerate((20.0, 21.5, 21.0)):
+        run = tracking.start_trial(
+            f"t{number}", study_run_id=study.run_id, number=number, config=TrialConfig(), searched={}, tags={}
+        )
+        run.log_epoch(1, {"val/psnr": psnr})
+        run.finish("finished")
+    results = load_study(tracking, "s")
+    with pytest.raises(InputError, match="keeps no weights"):
+        register_best(tracking, results)
+    assert versions(tracking) == []
+    best = tracking.find_trial(study.run_id, "t1")
+    assert best is not None
+    for path in trained.iterdir():
+        tracking.log_file(best, path, "weights")
+    assert [register_best(tracking, results) for _ in range(2)] == [1, 1]
+    version = find(tracking, "challenger")
+    assert version.run_id == best
+    assert version.description == "Best of 3 trials of the study s: 21.50 dB in validation."
+    assert (version.tags["gkm.study"], version.tags["gkm.val/psnr"]) == ("s", "21.5000")
+
+
 def test_selectors(tracking: Tracking, register_as_good_as: Register, trained: Path) -> None:
     register_as_good_as(1.0)
     for selector in (None, 1, "1", "challenger", "models:/gkmnet@challenger", "models:/gkmnet/1"):
@@ -189,7 +213,7 @@ def test_a_challenger_that_gives_no_picture_is_refused(
     tracking: Tracking, register_as_good_as: Register, tiny_data: Path, tmp_path: Path
 ) -> None:
     register_as_good_as(float("nan"))
-    with pytest.raises(InputError, match="gkmnet version 1: test-0/0: .* not finite"):
+    with pytest.raises(InputError, match=r"gkmnet version 1: test-0/0: .* not finite"):
         promote(tracking, str(tiny_data), cache=str(tmp_path / "cache"))
 
 

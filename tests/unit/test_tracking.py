@@ -166,6 +166,8 @@ def test_the_environment_names_the_store(tmp_path: Path, monkeypatch: pytest.Mon
     )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
     assert open_tracking(Path("runs")) == Tracking("http://host:5000", None)
+    assert not open_tracking(Path("runs")).is_local
+    assert open_tracking(Path("runs"), "sqlite:///other.db").is_local
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,14 @@ def test_environment_tags_describe_code_and_hardware_but_no_host() -> None:
     import socket
 
     assert not {socket.gethostname(), getpass.getuser()} & set(tags.values())
+
+
+def test_a_copy_without_its_repository_can_be_told_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # no git, as in a slim container
+    monkeypatch.delenv("GKM_GIT_COMMIT", raising=False)
+    assert "gkm.git_commit" not in environment_tags()
+    monkeypatch.setenv("GKM_GIT_COMMIT", "c0ffee")
+    assert environment_tags()["gkm.git_commit"] == "c0ffee"
 
 
 def test_importing_tracking_imports_no_mlflow() -> None:
