@@ -56,7 +56,6 @@ def main(
         return
 
     from gkm.registry import register_best
-
     from gkm.report import report_study
     from gkm.study.session import start_ray
     from gkm.study.tuner import Study, run_study
@@ -83,9 +82,18 @@ def main(
     version = register_best(tracking, results)
     say(f"registered: gkmnet version {version}, alias challenger")
     page = report or workspace / "studies" / name / "report.html"
-    summary = report_study(tracking, results, spec.data, page, cache=spec.cache)
-    say(f"test photographs: {summary.restored_psnr:.2f} dB, {summary.gain:+.2f} dB over the blurred input")
-    say(f"report: {page.resolve()}")
+    with progress() as bar:
+        summary = report_study(
+            tracking,
+            results,
+            spec.data,
+            page,
+            cache=cache,
+            watch=lambda label, items: bar.track(items, description=label),
+        )
+    gained = f"{summary.restored_psnr:.2f} dB, {summary.gain:+.2f} dB over the blurred input"
+    say(f"{summary.photographs} test photographs: {gained}")
+    say(f"report: {summary.page.resolve()}")
     say(f"compare the trials: {tracking.ui_hint}")
     say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
 

@@ -132,7 +132,7 @@ def _train_epoch(
             outputs = model(blurred_B3HW)
         loss = multi_scale_loss([output.float() for output in outputs], sharp_B3HW, cost)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
         if config.optim.clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
         value = loss.item()
