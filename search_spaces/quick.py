@@ -8,7 +8,7 @@ SPACE = SearchSpace(
         model=ModelConfig(max_kernel_size=9, num_kernels=9, width=8),
         data=DataConfig(crop_pixels=64, batch_size=8, crops_per_photo=16, flips=True),
         optim=OptimConfig(learning_rate=3e-3, clip_norm=1.0),
-        training=TrainingConfig(epochs=18, validate_every=1),
+        training=TrainingConfig(epochs=27, validate_every=1),
     ),
     parameters={
         "model.max_kernel_size": Choice(5, 9, 13),
@@ -27,6 +27,6 @@ SPACE = SearchSpace(
         "optim.learning_rate": 3e-3,
     },
     trials=8,
-    first_rung_epochs=4,
+    first_rung_epochs=3,
     reduction_factor=3,
 )

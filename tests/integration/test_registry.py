@@ -47,7 +47,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A landscape of 480 x 640 and a portrait of 451 x 300 pixels, each with its pixels beside it for a bare process."""
+    """A landscape of 480 x 640 and a portrait of 451 x 300 pixels, their pixels beside them for a bare process."""
     from skimage import data
 
     folder = tmp_path_factory.mktemp("photos")
