@@ -23,8 +23,9 @@ def main(
         int | None, typer.Option(min=1, help="Trials to run; left out: as the search space says.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search and of every trial.")] = 0,
-    cpus: Annotated[float, typer.Option(min=0.1, help="Cores for each trial.")] = 1.0,
-    gpus: Annotated[float, typer.Option(min=0, help="GPUs for each trial; fractions share one.")] = 0.0,
+    workers: Annotated[int, typer.Option(min=1, help="Ray Train workers for each trial; 1: a plain process.")] = 1,
+    cpus: Annotated[float, typer.Option(min=0.1, help="Cores for each worker.")] = 1.0,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs for each worker; fractions share one.")] = 0.0,
     ray_address: Annotated[
         str, typer.Option("--ray", envvar="RAY_ADDRESS", help='Ray cluster to use; "local" starts one for this study.')
     ] = "local",
@@ -59,12 +60,22 @@ def main(
     from gkm.report import report_study
     from gkm.study.session import start_ray
     from gkm.study.tuner import Study, run_study
+    from gkm.study.workers import WorkerGroup
     from gkm.tracking import open_tracking
 
     tracking = open_tracking(workspace, tracking_uri)
     tracking.prepare()
     name = study or space.stem
-    spec = Study(name, searched, absolute(data), absolute(workspace / "studies"), tracking, cache, seed, cpus, gpus)
+    spec = Study(
+        name,
+        searched,
+        absolute(data),
+        absolute(workspace / "studies"),
+        tracking,
+        cache,
+        seed,
+        WorkerGroup(workers, cpus, gpus),
+    )
     with progress() as bar, start_ray(ray_address):
         task = bar.add_task("trials", total=searched.trials)
 

@@ -56,10 +56,11 @@ def main(
             )
     else:
         from gkm.study.session import start_ray
+        from gkm.study.workers import WorkerGroup
 
         say(f"training on {workers} Ray workers; follow the run in {tracking.ui_hint}")
         with start_ray(ray_address, workers + 1):
-            run_id = train_on_workers(launch, workers, gpus=gpus)
+            run_id = train_on_workers(launch, WorkerGroup(workers, gpus=float(gpus)))
     history = tracking.trial(run_id).history
     first, best = history[0], max(history, key=lambda metrics: metrics["val/psnr"])
     say(f"run {run_id}: {len(history)} validated epochs of {epochs}")

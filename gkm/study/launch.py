@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gkm import storage
 from gkm.config import TrialConfig
 from gkm.data.shards import read_manifest
 from gkm.errors import InputError
 from gkm.tracking import Tracking, TrialRun, environment_tags
-from gkm.training.context import LocalContext, RayTrainContext
+from gkm.training.context import LocalContext
 from gkm.training.loop import TrainingDivergedError
 from gkm.trial import run_trial
 
-CONTROLLER_RETRIES = 3
-WORKER_RETRIES = 2
+if TYPE_CHECKING:
+    from gkm.study.workers import WorkerGroup
 
 
 @dataclass(frozen=True)
@@ -60,34 +60,20 @@ def train_here(launch: Launch, listener: Callable[[Mapping[str, float]], None] |
     return run.run_id
 
 
-def train_on_workers(launch: Launch, workers: int, *, gpus: bool = False) -> str:
-    """Run the trial on `workers` Ray Train workers, in the Ray session at hand; returns its run id.
+def train_on_workers(launch: Launch, group: WorkerGroup) -> str:
+    """Run the trial on several Ray Train workers, in the Ray session at hand; returns its run id.
 
     Raises InputError where the batch cannot be divided among the workers, or the workers fail for good.
     """
-    from ray import train
-    from ray.train.torch import TorchTrainer
+    from ray.train import TrainingFailedError
 
-    batch = launch.config.data.batch_size
-    if batch % workers:
-        raise InputError(f"data.batch_size = {batch} cannot be divided among {workers} workers; use a multiple of it")
+    from gkm.study.workers import fit_on_workers
+
+    group.check(launch.config)
     run = launch.start()
-    trainer = TorchTrainer(
-        _worker,
-        train_loop_config={"launch": launch},
-        scaling_config=train.ScalingConfig(num_workers=workers, use_gpu=gpus),
-        run_config=train.RunConfig(
-            name=launch.name,
-            storage_path=launch.folder,
-            failure_config=train.FailureConfig(
-                max_failures=WORKER_RETRIES, controller_failure_limit=CONTROLLER_RETRIES
-            ),
-            checkpoint_config=train.CheckpointConfig(num_to_keep=2),
-        ),
-    )
     try:
-        trainer.fit()
-    except train.TrainingFailedError as error:
+        fit_on_workers(group, launch.config, launch.data, run, launch.cache, name=launch.name, folder=launch.folder)
+    except TrainingFailedError as error:
         reason = str(error).strip().splitlines()[-1][:500]
         run.finish("failed", reason)
         raise InputError(
@@ -95,10 +81,3 @@ def train_on_workers(launch: Launch, workers: int, *, gpus: bool = False) -> str
         ) from None
     run.finish("finished")
     return run.run_id
-
-
-def _worker(settings: dict[str, Any]) -> None:
-    launch: Launch = settings["launch"]
-    context = RayTrainContext()
-    run = launch.start() if context.rank == 0 else None
-    run_trial(launch.config, launch.data, context, run, launch.cache)

@@ -7,11 +7,12 @@ sampler from its history, ASHA from its rungs.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
 from ray import tune
+from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.search.optuna import OptunaSearch
 
 from gkm import storage
@@ -23,6 +24,7 @@ from gkm.study.progress import Listener, StudyCallback
 from gkm.study.results import StudyResults, load_study
 from gkm.study.scheduler import ResumableASHA
 from gkm.study.space import SearchSpace
+from gkm.study.workers import WorkerGroup, fit_on_workers
 from gkm.tracking import Tracking, environment_tags
 from gkm.training.context import TuneContext
 from gkm.training.loop import TrainingDivergedError
@@ -45,8 +47,8 @@ class Study:
     tracking: Tracking
     cache: str | None = None
     seed: int = 0
-    cpus_per_trial: float = 1.0
-    gpus_per_trial: float = 0.0
+    workers: WorkerGroup = field(default_factory=WorkerGroup)
+    """What each trial runs on: one worker is the trial's own process, several are a Ray Train group."""
 
     @property
     def state(self) -> str:
@@ -111,7 +113,7 @@ def _adopt_or_create(study: Study, tags: dict[str, str]) -> str:
 def _tuner(study: Study, run_id: str, tags: dict[str, str]) -> tune.Tuner:
     trainable = tune.with_resources(
         tune.with_parameters(_tune_trial, study=study, study_run_id=run_id, tags=tags),
-        {"CPU": study.cpus_per_trial, "GPU": study.gpus_per_trial},
+        study.workers.tune_resources(),
     )
     if tune.Tuner.can_restore(study.state):
         return tune.Tuner.restore(study.state, trainable, resume_unfinished=True)
@@ -135,7 +137,11 @@ def _tuner(study: Study, run_id: str, tags: dict[str, str]) -> tune.Tuner:
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=search, scheduler=scheduler, num_samples=space.trials, reuse_actors=True
+            search_alg=search,
+            scheduler=scheduler,
+            num_samples=space.trials,
+            reuse_actors=True,
+            max_concurrent_trials=study.workers.most_at_once(),
         ),
         run_config=tune.RunConfig(
             name=study.name,
@@ -166,7 +172,14 @@ def _tune_trial(values: dict[str, Any], study: Study, study_run_id: str, tags: d
         run.finish("failed", diverged)
         raise TrainingDivergedError(diverged)
     try:
-        run_trial(config, study.data, TuneContext(), run, study.cache)
+        if study.workers.workers == 1:
+            run_trial(config, study.data, TuneContext(), run, study.cache)
+        else:
+            folder = storage.join(study.state, "workers")
+            reports = [TuneReportCallback()]
+            fit_on_workers(
+                study.workers, config, study.data, run, study.cache, name=trial_id, folder=folder, callbacks=reports
+            )
     except TrainingDivergedError as error:
         study.tracking.set_tags(run.run_id, {"gkm.diverged": str(error)})
         run.finish("failed", str(error))
