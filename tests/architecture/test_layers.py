@@ -26,8 +26,8 @@ FENCES = {
     "ray": ("gkm/study/", "gkm/training/context.py", "gkm/data/distributed.py"),
     "optuna": ("gkm/study/",),
     "mlflow": ("gkm/tracking", "gkm/registry"),
-    "boto3": ("gkm/storage.py",),
-    "botocore": ("gkm/storage.py",),
+    "boto3": ("gkm/storage/",),
+    "botocore": ("gkm/storage/",),
     "typer": ("pipelines/",),
     "click": ("pipelines/",),
     "argparse": ("pipelines/",),
@@ -94,7 +94,7 @@ def input_output_violations(module):
 
 
 def environment_violations(module):
-    if module.path.startswith(("gkm/storage.py", "gkm/tracking", "pipelines/")):
+    if module.path.startswith(("gkm/storage/", "gkm/tracking", "pipelines/")):
         return []
     readers = ("os.environ", "os.getenv", "os.putenv")
     found = [

@@ -31,11 +31,6 @@ def test_join_keeps_the_slashes_of_s3():
     assert storage.join("s3://bucket/prefix/", "a", "b") == "s3://bucket/prefix/a/b"
 
 
-def test_s3_is_refused_in_a_sentence():
-    with pytest.raises(InputError, match="s3://bucket/data: S3 locations are not supported"):
-        storage.read_bytes("s3://bucket/data")
-
-
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.bin: cannot be read \(no such file"):
         storage.read_bytes(tmp_path / "gone.bin")

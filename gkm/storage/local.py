@@ -1,7 +1,4 @@
-"""Locations in, bytes and names out; a write is complete or absent.
-
-A location is a local path today and will be an `s3://bucket/prefix` URI as well; callers use these calls for both.
-"""
+"""Files of this machine: what `gkm.storage` does where a location is a path."""
 
 from __future__ import annotations
 
@@ -19,56 +16,67 @@ Location = str | Path
 _PARTIAL = ".partial"
 
 
-def join(location: Location, *parts: str) -> str:
-    """`location` with `parts` below it."""
-    if _is_remote(location):
-        return "/".join([str(location).rstrip("/"), *parts])
-    return str(Path(location, *parts))
-
-
-def absolute(location: Location) -> str:
-    """`location` such that it means the same in any working directory of this machine."""
-    return str(location) if _is_remote(location) else str(Path(location).resolve())
-
-
-def local_path(location: Location) -> Path:
-    """The local path of `location`; InputError if it is not on this machine."""
-    if _is_remote(location):
-        raise InputError(f"{location}: S3 locations are not supported yet; give a local folder")
-    return Path(location)
-
-
 def exists(location: Location) -> bool:
-    """Whether a file or folder is there."""
-    return local_path(location).exists()
+    """See `gkm.storage.exists`."""
+    return Path(location).exists()
 
 
 def read_bytes(location: Location) -> bytes:
-    """Contents of a file; InputError names it if it cannot be read."""
-    path = local_path(location)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({_reason(error)}); check the path and its permissions") from None
+    """See `gkm.storage.read_bytes`."""
+    with _reading(location):
+        return Path(location).read_bytes()
 
 
-def write_bytes(location: Location, data: bytes) -> None:
-    """Writes a file, and the folders above it; readers see the old contents or the new, never a part."""
-    path = local_path(location)
-    with replacing(path) as partial:
+def read_range(location: Location, start: int, length: int) -> bytes:
+    """See `gkm.storage.read_range`."""
+    with _reading(location), Path(location).open("rb") as file:
+        file.seek(start)
+        return file.read(length)
+
+
+def write_bytes(location: Location, data: bytes, if_absent: bool) -> bool:
+    """See `gkm.storage.write_bytes`."""
+    path = Path(location)
+    if not if_absent:
+        with replacing(path) as partial:
+            partial.write_bytes(data)
+        return True
+    with _partial(path) as partial:
         partial.write_bytes(data)
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            return path.read_bytes() == data
+        except OSError:  # a file system without hard links
+            if path.exists():
+                return path.read_bytes() == data
+            partial.replace(path)
+    return True
+
+
+def upload(path: Path, location: Location) -> None:
+    """See `gkm.storage.upload`."""
+    with replacing(Path(location)) as partial:
+        shutil.copyfile(path, partial)
+
+
+def download(location: Location, path: Path) -> None:
+    """See `gkm.storage.download`."""
+    if not Path(location).is_file():
+        raise InputError(f"{location}: cannot be read (no such file); check the path")
+    upload(Path(location), path)
 
 
 def list_files(location: Location) -> list[str]:
-    """Names of all files below `location`, relative to it, with forward slashes, sorted; none if it is not there."""
-    folder = local_path(location)
+    """See `gkm.storage.list_files`."""
+    folder = Path(location)
     files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(_PARTIAL))
     return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 def delete(location: Location) -> None:
-    """Removes a file or a folder with all it holds; nothing happens if it is not there."""
-    path = local_path(location)
+    """See `gkm.storage.delete`."""
+    path = Path(location)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -78,24 +86,15 @@ def delete(location: Location) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; it takes the place of `path` if the block ends well, and vanishes if not."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
-    try:
-        with _explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield partial
-            partial.replace(path)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with _partial(path) as partial:
+        yield partial
+        partial.replace(path)
 
 
 @contextmanager
 def new_folder(location: Location, *, replace: bool = False) -> Iterator[str]:
-    """A scratch folder that becomes `location` if the block ends without an error, and vanishes if not.
-
-    `location` must be absent or empty, unless `replace` is set. InputError if another process is writing it.
-    """
-    target = local_path(location).absolute()
+    """See `gkm.storage.new_folder`."""
+    target = Path(location).absolute()
     scratch = target.with_name(f".{target.name}{_PARTIAL}")
     with _explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -150,8 +149,25 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_remote(location: Location) -> bool:
-    return str(location).startswith("s3:/")
+@contextmanager
+def _partial(path: Path) -> Iterator[Path]:
+    """A name beside `path`, gone afterwards."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    try:
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reading(location: Location) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{location}: cannot be read ({_reason(error)}); check the path and its permissions") from None
 
 
 def _reason(error: OSError) -> str:
