@@ -12,10 +12,19 @@ def main(
     source: Annotated[
         str,
         typer.Option(
-            help="A folder in DPD's layout, {train,val,test}_c/{source,target}, or 'sample': "
-            "the photographs that installed packages ship, defocused."
+            help="A folder of photographs (DPD, RTF, any two folders of partners), a CSV file of pairs, "
+            "or 'sample': the photographs that installed packages ship, defocused."
         ),
     ] = "sample",
+    layout: Annotated[
+        str, typer.Option(help="auto, csv, dpd, rtf or parallel; auto says what it recognised.")
+    ] = "auto",
+    sharp: Annotated[
+        Path | None, typer.Option(show_default=False, help="Folder of sharp partners, if SOURCE holds blurred ones.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Parts of train, validation and test where the layout has none, or one of the three.")
+    ] = "70/15/15",
     out: Annotated[
         Path | None, typer.Option(show_default="WORKSPACE/data/sample", help="Folder of the data set.")
     ] = None,
@@ -35,12 +44,15 @@ def main(
     from gkm.data.preparation import find_prepared, prepare
     from gkm.data.shards import refuse_to_replace
     from gkm.data.sources import open_source
+    from gkm.data.splitting import Shares
     from gkm.errors import InputError
 
     if out is None and source != "sample":
         raise InputError(f"--source {source}: needs a place for the data set; give --out FOLDER")
     out = out or workspace / "data" / "sample"
-    origin = open_source(source)
+    origin = open_source(source, layout, sharp=sharp, shares=Shares.parse(split))
+    for line in origin.notes():
+        say(f"{source}: {line}")
     counts = ", ".join(f"{origin.count(split)} {split}" for split in SPLITS) + " pairs"
 
     if dry_run:

@@ -1,7 +1,4 @@
-"""Photographs on disk in, RGB pixels and blurred / sharp pairs out.
-
-The only place that knows the folder layouts of data sets and the file formats of photographs.
-"""
+"""Photographs on disk in, RGB pixels out; the only place that knows the file formats of photographs."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,41 +28,47 @@ LARGEST_PIXELS = 100_000_000
 """Photographs of more pixels are taken for decompression bombs."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274  # TIFF tags
-_DPD_FOLDERS: dict[str, Split] = {"train_c": "train", "val_c": "validation", "test_c": "test"}
+_ON_THEIR_SIDE = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoPair:
     """Where a blurred photograph and its sharp partner lie."""
 
-    scene: str
     split: Split
+    scene: str
+    name: str
     blurred: Path
     sharp: Path
+    label: str | None = None
+    """Such as indoor or outdoor."""
 
 
-def find_pairs(folder: str | Path) -> list[PhotoPair]:
-    """All pairs of a folder in DPD's layout, `{train,val,test}_c/{source,target}`, train first.
+class Header(NamedTuple):
+    """What a photograph says of itself before it is decoded; width and height as they will be shown."""
 
-    Partners have the same file name; each is a scene of its own. InputError if the folder, a partner or every
-    photograph is missing, or if the sizes of partners differ.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        reason = "is a file" if folder.exists() else "there is no such folder"
-        raise InputError(f"{folder}: {reason}; give a folder with {{train,val,test}}_c/{{source,target}} below it")
-    pairs = [
-        pair
-        for name, split in _DPD_FOLDERS.items()
-        if (folder / name).is_dir()
-        for pair in _pairs(folder / name, split)
-    ]
-    if not pairs:
-        raise InputError(
-            f"{folder}: holds no pairs of photographs; blurred ones belong into {{train,val,test}}_c/source, "
-            "sharp ones of the same names into {train,val,test}_c/target"
-        )
-    return pairs
+    width: int
+    height: int
+    bits: int
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of its decoded pixels."""
+        return self.width * self.height * 3 * self.bits // 8
+
+
+def read_header(path: str | Path) -> Header:
+    """Size and bits (8 or 16) of a photograph, from its first bytes alone; InputError as for `read_rgb`."""
+    path = Path(path)
+    with _opened(path) as image:
+        width, height = image.size
+        bits = _bits(image)
+        # A PNG would be decoded in search of an orientation behind its pixels.
+        oriented = image.format != "PNG" or "exif" in image.info
+        if oriented and image.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE:
+            width, height = height, width
+        return Header(width, height, bits)
 
 
 def read_rgb(path: str | Path) -> Pixels:
@@ -94,37 +97,6 @@ def write_rgb(path: str | Path, image_HW3: npt.NDArray[np.uint8]) -> None:
         raise InputError(f"{path}: photographs are written as PNG or JPEG; let the name end in .png or .jpg")
     with replacing(path) as partial:
         Image.fromarray(image_HW3).save(partial, format=kind, quality=95)
-
-
-def _pairs(folder: Path, split: Split) -> Iterator[PhotoPair]:
-    blurred, sharp = _photos(folder / "source"), _photos(folder / "target")
-    for name in sorted(blurred.keys() ^ sharp.keys()):
-        here, there = ("source", "target") if name in blurred else ("target", "source")
-        raise InputError(
-            f"{folder / here / name}: has no partner of the same name in {folder / there}; add it or remove this one"
-        )
-    for name in sorted(blurred):
-        pair = PhotoPair(scene=Path(name).stem, split=split, blurred=blurred[name], sharp=sharp[name])
-        if (size := _size(pair.blurred)) != (sharp_size := _size(pair.sharp)):
-            raise InputError(
-                f"{pair.blurred}: is {size[0]}x{size[1]} pixels, but its sharp partner {pair.sharp} is "
-                f"{sharp_size[0]}x{sharp_size[1]}; crop or resize them to one size"
-            )
-        yield pair
-
-
-def _photos(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: there is no such folder; blurred photographs belong into source, sharp into target"
-        )
-    return {path.name: path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."}
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Width and height as stored, from the header alone."""
-    with _opened(path) as image:
-        return image.size
 
 
 @contextmanager
@@ -165,6 +137,13 @@ def _judge_size(path: Path, width: int, height: int) -> None:
             f"{path}: claims {width}x{height} pixels, more than {LARGEST_PIXELS // 10**6} million; "
             "scale it down or remove it"
         )
+
+
+def _bits(image: Image.Image) -> int:
+    if image.format == "TIFF":
+        return 16 if max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (1,))) > 8 else 8
+    assert isinstance(image, ImageFile.ImageFile)
+    return 16 if image.mode.startswith("I") or any("16" in str(tile.args) for tile in image.tile) else 8
 
 
 def _deep_png(image: Image.Image, path: Path) -> Pixels | None:
@@ -217,7 +196,7 @@ def _deep_tiff(image: Image.Image, path: Path) -> Pixels | None:
 def _oriented(pixels_HW3: npt.NDArray[Any], image: Image.Image) -> npt.NDArray[Any]:
     """`pixels_HW3` turned as the EXIF orientation of `image` asks."""
     turn = image.getexif().get(_ORIENTATION, 1)
-    if turn in (5, 6, 7, 8):
+    if turn in _ON_THEIR_SIDE:
         pixels_HW3 = pixels_HW3.transpose(1, 0, 2)
     rows = slice(None, None, -1) if turn in (3, 4, 7, 8) else slice(None)
     columns = slice(None, None, -1) if turn in (2, 3, 6, 7) else slice(None)

@@ -94,7 +94,7 @@ _SEED = 20211
 
 def render(scene: Scene, shot: int) -> Pair:
     """One exposure of a scene; InputError if its photograph is not among the installed packages' files."""
-    sharp_HW3 = read_rgb(_package_file(scene.package, scene.file))
+    sharp_HW3 = read_rgb(photo_file(scene))
     exposure = scene.shots[shot]
     lens = Lens(focal_length_mm=scene.focal_length_mm, f_number=exposure.f_number, focus_metres=exposure.focus_metres)
     blurred_HW3 = defocus(sharp_HW3, _depth(scene, sharp_HW3), lens, exposure.point_spread)
@@ -104,6 +104,11 @@ def render(scene: Scene, shot: int) -> Pair:
 def shot_name(scene: Scene, shot: int) -> str:
     """Name of a pair, such as coffee-2."""
     return f"{scene.name}-{shot + 1}"
+
+
+def photo_file(scene: Scene) -> Path:
+    """Where the scene's photograph lies; InputError if it is not installed."""
+    return _package_file(scene.package, scene.file)
 
 
 def description() -> dict[str, object]:

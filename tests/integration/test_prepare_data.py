@@ -13,7 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from gkm.data.cache import open_split
-from gkm.data.photos import find_pairs, read_rgb
+from gkm.data.layouts import find_pairs
+from gkm.data.photos import read_rgb
 from pipelines.command import build
 from pipelines.prepare_data import main
 
@@ -47,7 +48,7 @@ def test_real_dpd_photographs_round_trip(tmp_path, shared_data):
     folder = shared_data / "dpd_sample"
     said = _run("--source", folder, "--out", "dpd")
     assert "prepared 6 train, 2 validation, 2 test pairs, fingerprint" in said
-    pairs = find_pairs(folder)
+    pairs = find_pairs(folder).pairs
     for split in ("train", "validation", "test"):
         ours = open_split(tmp_path / "dpd", split, tmp_path / "cache")
         theirs = [pair for pair in pairs if pair.split == split]

@@ -2,14 +2,13 @@
 
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from gkm.data.photos import find_pairs, read_rgb, write_rgb
+from gkm.data.photos import read_header, read_rgb, write_rgb
 from gkm.errors import InputError
 
 
@@ -189,52 +188,17 @@ def test_unknown_kind_is_not_written(tmp_path):
         write_rgb(tmp_path / "photo.xyz", PHOTO)
 
 
-def _dpd(folder: Path, names, split="train_c"):
-    for side in ("source", "target"):
-        (folder / split / side).mkdir(parents=True, exist_ok=True)
-        for name in names:
-            Image.fromarray(PHOTO).save(folder / split / side / name)
-    return folder
-
-
-def test_dpd_layout_is_paired_by_name(tmp_path):
-    _dpd(tmp_path, ["b.png", "a.png"])
-    _dpd(tmp_path, ["c.png"], "val_c")
-    _dpd(tmp_path, ["d.png"], "test_c")
-    (tmp_path / "train_c" / "source" / "notes.txt").write_text("not a photograph")
-    pairs = find_pairs(tmp_path)
-    assert [(pair.split, pair.scene) for pair in pairs] == [
-        ("train", "a"),
-        ("train", "b"),
-        ("validation", "c"),
-        ("test", "d"),
-    ]
-    assert pairs[0].blurred == tmp_path / "train_c" / "source" / "a.png"
-    assert pairs[0].sharp == tmp_path / "train_c" / "target" / "a.png"
-
-
-def test_real_dpd_photographs_are_found(shared_data):
-    splits = [pair.split for pair in find_pairs(shared_data / "dpd_sample")]
-    assert [splits.count(split) for split in ("train", "validation", "test")] == [6, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        (lambda folder: (folder / "train_c/target/a.png").unlink(), r"source/a\.png: has no partner .* in .*target"),
-        (lambda folder: (folder / "train_c/source/a.png").unlink(), r"target/a\.png: has no partner .* in .*source"),
-        (
-            lambda folder: Image.fromarray(PHOTO[:30]).save(folder / "train_c/target/a.png"),
-            r"source/a\.png: is 48x40 pixels, but its sharp partner .*a\.png is 48x30; crop or resize",
-        ),
-        (lambda folder: (folder / "train_c/target/a.png").write_text("no"), r"target/a\.png: is no photograph"),
-        (lambda folder: (folder / "train_c").rename(folder / "other"), "holds no pairs of photographs"),
-        (lambda folder: (folder / "train_c/target").rename(folder / "x"), "target: there is no such folder"),
-        (lambda folder: folder.rename(folder.with_name("y")), "dpd: there is no such folder; give a folder"),
-    ],
-)
-def test_folder_that_cannot_be_paired_is_refused(tmp_path, spoil, reason):
-    folder = _dpd(tmp_path / "dpd", ["a.png"])
-    spoil(folder)
-    with pytest.raises(InputError, match=reason):
-        find_pairs(folder)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_header_says_what_decoding_will_give(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(PHOTO).save(tmp_path / "a.png", exif=exif)
+    (tmp_path / "b.png").write_bytes(png_bytes(PHOTO.astype(np.uint16), 2))
+    (tmp_path / "c.png").write_bytes(png_bytes(PHOTO[:, :, :1].astype(np.uint16), 0))
+    tifffile.imwrite(tmp_path / "d.tif", PHOTO.astype(np.uint16), byteorder=">", photometric="rgb")
+    Image.fromarray(PHOTO).convert("P").save(tmp_path / "e.png")
+    for path in tmp_path.iterdir():
+        header, photo = read_header(path), read_rgb(path)
+        assert (header.height, header.width) == photo.shape[:2]
+        assert header.bits == photo.dtype.itemsize * 8
+        assert header.pixel_bytes == photo.nbytes
