@@ -13,7 +13,6 @@ Shape letters: 3 channels R, G, B; H rows, W columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -39,13 +38,22 @@ class Block(NamedTuple):
     rows: int
     columns: int
 
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """The block as an index of rows and columns of its photograph."""
+        return (
+            slice(self.first_row, self.first_row + self.rows),
+            slice(self.first_column, self.first_column + self.columns),
+        )
 
-def blocks_of(height: int, width: int) -> Iterator[Block]:
+
+def blocks_of(height: int, width: int) -> list[Block]:
     """The blocks of a photograph of that size, row after row of them."""
-    for first_row in range(0, height, BLOCK_PIXELS):
-        for first_column in range(0, width, BLOCK_PIXELS):
-            rows, columns = min(BLOCK_PIXELS, height - first_row), min(BLOCK_PIXELS, width - first_column)
-            yield Block(first_row, first_column, rows, columns)
+    return [
+        Block(row, column, min(BLOCK_PIXELS, height - row), min(BLOCK_PIXELS, width - column))
+        for row in range(0, height, BLOCK_PIXELS)
+        for column in range(0, width, BLOCK_PIXELS)
+    ]
 
 
 def encode(block_HW3: Pixels) -> bytes:

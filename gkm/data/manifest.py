@@ -15,7 +15,7 @@ from gkm.data.photos import Split
 from gkm.errors import InputError
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 """Of shards and manifest; raise it when older code could not read them."""
 
 
@@ -33,6 +33,9 @@ class PairEntry(_Record):
     bits: Literal[8, 16]
     blurred_sha256: str
     sharp_sha256: str
+    label: str | None = None
+    left_sha256: str | None = None
+    right_sha256: str | None = None
 
     @property
     def photo_bytes(self) -> int:
@@ -41,11 +44,13 @@ class PairEntry(_Record):
 
 
 class ShardEntry(_Record):
-    """What the manifest knows of a shard; the hash is of the file."""
+    """What the manifest knows of a shard; the hashes are of the file and of the Parquet footer at its end."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     bytes: Annotated[int, Field(ge=1)]
     sha256: str
+    footer_bytes: Annotated[int, Field(ge=12)]
+    footer_sha256: str
     pairs: Annotated[tuple[PairEntry, ...], Field(min_length=1)]
 
 
@@ -73,7 +78,7 @@ class SplitInfo(_Record):
 class Manifest(_Record):
     """Contents of `manifest.json`."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     source: dict[str, Any]
     """What the pairs were made from and how; part of the fingerprint, so without places and times."""
     origin: str = ""
@@ -93,9 +98,15 @@ class Manifest(_Record):
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of the source and of every pixel; the same for the same input on every run."""
-        pairs = {name: [entry.model_dump() for entry in info.entries] for name, info in self.splits.items()}
-        canonical = json.dumps({"source": self.source, "pairs": pairs}, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        pairs = {
+            name: [entry.model_dump(exclude_none=True) for entry in info.entries] for name, info in self.splits.items()
+        }
+        return _digest({"source": self.source, "pairs": pairs})[:12]
+
+    def to_json(self) -> str:
+        """What `manifest.json` holds: all of this, with the fingerprint and a checksum that gives any edit away."""
+        content = {"fingerprint": self.fingerprint, **self.model_dump(mode="json", exclude_none=True)}
+        return json.dumps({"checksum": _digest(content), **content}, indent=1) + "\n"
 
     def count(self, split: Split) -> int:
         """How many pairs `split` has; 0 if the data set lacks it."""
@@ -113,10 +124,14 @@ def read_manifest(data: str | Path) -> Manifest:
     try:
         content = json.loads(storage.read_bytes(location))
         if (version := content["schema_version"]) != SCHEMA_VERSION:
+            newer = isinstance(version, int) and version > SCHEMA_VERSION
             raise InputError(
-                f"{location}: has schema_version {version}, but this version of gkm reads {SCHEMA_VERSION}; {remedy}"
+                f"{location}: has schema_version {version}, but this version of gkm reads {SCHEMA_VERSION}; "
+                f"{'use the newer gkm that made it' if newer else remedy}"
             )
-        stated = content.pop("fingerprint")
+        checksum = content.pop("checksum")
+        untouched = checksum == _digest(content)
+        content.pop("fingerprint")
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
@@ -127,8 +142,8 @@ def read_manifest(data: str | Path) -> Manifest:
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{location}: is no manifest of a data set ({error}); {remedy}") from None
-    if stated != manifest.fingerprint:
-        raise InputError(f"{location}: was edited, its fingerprint no longer fits its contents; {remedy}")
+    if not untouched:
+        raise InputError(f"{location}: was edited, its checksum no longer fits its contents; {remedy}")
     return manifest
 
 
@@ -139,3 +154,8 @@ def refuse_leak(seen: dict[str, Split], scene: str, split: Split) -> None:
             f"scene {scene}: is in the splits {seen[scene]} and {split}, so scores would be of photographs seen in "
             "training; keep every scene in one split"
         )
+
+
+def _digest(content: object) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

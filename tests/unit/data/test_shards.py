@@ -50,8 +50,12 @@ def test_manifest_counts_and_names(data):
 
 def test_shards_are_plain_parquet(data):
     table = pq.read_table(data / "train-00000.parquet")
-    assert table.column_names == ["scene", "name", "bits", "height", "width", "first_row", "blurred", "sharp"]
-    assert table.schema.metadata[b"gkm.schema_version"] == b"1"
+    assert table.column_names == [
+        *("scene", "name", "label", "bits", "height", "width", "first_row", "first_column", "rows", "columns"),
+        *("blurred", "sharp", "left", "right"),
+    ]
+    assert {str(field.type) for field in table.schema} == {"string", "uint8", "int32", "binary"}
+    assert table.schema.metadata[b"gkm.schema_version"] == b"2"
 
 
 def test_fingerprint_is_of_the_pixels_alone(tmp_path, pairs):
@@ -154,7 +158,11 @@ def _edit(data, change):
         (lambda data: (data / "manifest.json").write_text("[]"), "is no manifest"),
         (
             lambda data: _edit(data, lambda content: content.update(schema_version=99)),
-            "has schema_version 99, but this version of gkm reads 1",
+            "has schema_version 99, but this version of gkm reads 2; use the newer gkm that made it",
+        ),
+        (
+            lambda data: _edit(data, lambda content: content.update(schema_version=1)),
+            "has schema_version 1, but this version of gkm reads 2; prepare the data set again with --overwrite",
         ),
         (lambda data: _edit(data, lambda content: content["splits"]["test"].update(extra=1)), "splits.test.extra"),
         (lambda data: _edit(data, lambda content: content["splits"].pop("test")), "was edited"),
