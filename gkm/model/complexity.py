@@ -77,7 +77,7 @@ class _Tally:
     def _add_block(self, inputs: tuple[Any, ...], block: Block) -> None:
         gcm, _, y, _, _ = inputs
         pixels = y[:, 0].numel()
-        kernels = block.omega_y.shape[2]
+        kernels = block.omega_y.shape[3]
         self._both(pixels * (block.omega_y[0].numel() + block.omega_x[0].numel()))
         # The paper's tool counts modules, and the Gaussian convolutions of the release are function calls.
         self.macs += pixels * 2 * 3 * kernels * (2 * gcm.reach + 1) ** 2

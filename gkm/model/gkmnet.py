@@ -28,8 +28,8 @@ class Block(nn.Module):
         self.residual = config.residual
         self.sram = SRAM(config)
         scales = config.num_scales if config.omega == "per_scale" else 1
-        self.omega_y = nn.Parameter(torch.empty(scales, 3, config.num_kernels, 3))
-        self.omega_x = nn.Parameter(torch.empty(scales, 3, config.num_kernels, 3))
+        self.omega_y = nn.Parameter(torch.empty(scales, 3, 3, config.num_kernels))
+        self.omega_x = nn.Parameter(torch.empty(scales, 3, 3, config.num_kernels))
         self.bias = nn.Parameter(torch.zeros(3)) if config.omega == "shared_with_bias" else None
         for omega in (self.omega_y, self.omega_x):
             if config.residual:

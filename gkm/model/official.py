@@ -115,13 +115,13 @@ def _official_state(model: GKMNet) -> dict[str, Tensor]:
     own = {name.removeprefix(prefix): tensor for name, tensor in model.state_dict().items()}
     omegas = torch.stack((own.pop("omega_y")[0], own.pop("omega_x")[0]), dim=1)
     state = {_official_name(name): tensor for name, tensor in own.items()}
-    state[SUM_WEIGHT] = omegas.transpose(2, 3).reshape(3, -1, 1, 1)
+    state[SUM_WEIGHT] = omegas.reshape(3, -1, 1, 1)
     return state
 
 
 def _set_sum_weight(model: GKMNet, weight: Tensor) -> None:
     own = model.state_dict()
-    omegas = weight.view(3, 2, 3, -1).transpose(2, 3)
+    omegas = weight.view(3, 2, 3, -1)
     own["blocks.0.omega_y"].copy_(omegas[None, :, 0])
     own["blocks.0.omega_x"].copy_(omegas[None, :, 1])
 

@@ -5,8 +5,10 @@ import torch
 from torch.nn import functional
 
 from gkm.config import ModelConfig
-from gkm.model.gcm import STRIP_PIXELS, gaussian_convolution, weighted_sum
+from gkm.model.gcm import gaussian_convolution
 from gkm.model.kernels import gaussian_bank, official_bank
+from gkm.model.mixing import weighted_sum
+from gkm.model.separable import WHOLE_ROW_PIXELS
 
 
 @pytest.mark.parametrize("gcm", ["fixed", "learned_gaussian"])
@@ -17,7 +19,7 @@ def test_filters_each_channel_with_each_kernel(gcm, size, count):
     z = module(image)
     kernels = gaussian_bank(size, count)[1]
     expected = torch.stack(
-        [functional.conv2d(image, k.expand(3, 1, size, size), padding=size // 2, groups=3) for k in kernels], dim=1
+        [functional.conv2d(image, k.expand(3, 1, size, size), padding=size // 2, groups=3) for k in kernels], dim=2
     )
     torch.testing.assert_close(z, expected)
 
@@ -25,7 +27,7 @@ def test_filters_each_channel_with_each_kernel(gcm, size, count):
 def test_constant_image_passes_unchanged_away_from_the_border():
     module = gaussian_convolution(ModelConfig())
     z = module(torch.full((1, 3, 64, 64), 0.7))
-    torch.testing.assert_close(z[..., 10:-10, 10:-10], torch.full((1, 21, 3, 44, 44), 0.7))
+    torch.testing.assert_close(z[..., 10:-10, 10:-10], torch.full((1, 3, 21, 44, 44), 0.7))
 
 
 def test_official_bank_deals_its_kernels_out_over_the_channels():
@@ -37,24 +39,29 @@ def test_official_bank_deals_its_kernels_out_over_the_channels():
     for k in range(22):
         for channel in range(3):
             column = kernels[(22 * channel + k) // 3].sum(1)
-            torch.testing.assert_close(z[0, k, channel, :, 10], column)
+            torch.testing.assert_close(z[0, channel, k, :, 10], column)
 
 
 @pytest.mark.parametrize("config", [ModelConfig(max_kernel_size=9, num_kernels=5), ModelConfig.official()])
-def test_strips_give_the_sum_over_the_whole_image(config):
-    module = gaussian_convolution(config)
-    height, width = 97, STRIP_PIXELS // 64
-    image = torch.rand(1, 3, height, width)
-    weights = [(torch.randn(1, config.num_kernels, height, width), torch.randn(3, config.num_kernels, 3)) for _ in "yx"]
-    with torch.no_grad():
-        torch.testing.assert_close(
-            module.mix(image, *weights), weighted_sum(module(image), *weights), rtol=1e-4, atol=1e-4
-        )
+@pytest.mark.parametrize("width", [20, WHOLE_ROW_PIXELS + 37])
+def test_mixing_by_strips_equals_the_weighted_sum(config, width, monkeypatch):
+    monkeypatch.setattr("gkm.model.mixing.STRIP_NUMBERS", 0)
+    module = gaussian_convolution(config).double()
+    image = torch.rand(2, 3, 27, width, dtype=torch.float64, requires_grad=True)
+    shapes = (2, config.num_kernels, 27, width), (3, 3, config.num_kernels)
+    weights = [tuple(torch.randn(s, dtype=torch.float64, requires_grad=True) for s in shapes) for _ in "yx"]
+    leaves = [image, *weights[0], *weights[1]]
+    strips, whole = module.mix(image, *weights), weighted_sum(module(image), *weights)
+    torch.testing.assert_close(strips, whole)
+    upstream = torch.randn_like(whole)
+    grads = torch.autograd.grad(strips, leaves, upstream)
+    for ours, theirs in zip(grads, torch.autograd.grad(whole, leaves, upstream), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_weighted_sum_is_equation_9():
-    z, gamma, omega = torch.rand(2, 4, 3, 5, 6), torch.rand(2, 4, 5, 6), torch.rand(3, 4, 3)
-    expected = torch.einsum("dkc,bkhw,bkchw->bdhw", omega, gamma, z)
+    z, gamma, omega = torch.rand(2, 3, 4, 5, 6), torch.rand(2, 4, 5, 6), torch.rand(3, 3, 4)
+    expected = torch.einsum("dck,bkhw,bckhw->bdhw", omega, gamma, z)
     torch.testing.assert_close(weighted_sum(z, (gamma, omega)), expected)
 
 
