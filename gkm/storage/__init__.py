@@ -68,7 +68,7 @@ def join(location: Location, *parts: str) -> str:
 def absolute(location: Location) -> str:
     """`location` such that it means the same in any working directory of this machine."""
     if is_remote(location):
-        return "s3://" + str(location).removeprefix("s3:").lstrip("/")  # a Path has eaten one slash
+        return "s3://" + str(location).removeprefix("s3:/").removeprefix("/")  # a Path has eaten one slash
     return str(Path(location).resolve())
 
 

@@ -29,7 +29,7 @@ MULTIPART_BYTES = 16 * 2**20
 """Larger files travel in parts of this size, a few at a time."""
 _TRANSFER = TransferConfig(multipart_threshold=MULTIPART_BYTES, multipart_chunksize=MULTIPART_BYTES, max_concurrency=4)
 _DELETE_AT_ONCE = 1000
-_LOCATION = re.compile(r"s3:/+([^/]*)/*(.*)")
+_LOCATION = re.compile(r"s3://?([^/]*)/*(.*)")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,246 @@
+"""The calls of storage on a real S3 server: whole objects, one winner, patience, and sentences for refusals."""
+
+import os
+import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gkm import storage
+from gkm.errors import InputError
+from gkm.storage import s3
+
+pytestmark = pytest.mark.s3
+
+SEVERAL_PARTS = 2 * s3.MULTIPART_BYTES + 12345
+
+
+def _noise(size: int) -> bytes:
+    return np.random.default_rng(0).bytes(size)
+
+
+def test_files_come_back_in_whole_and_in_ranges(place: str) -> None:
+    storage.write_bytes(f"{place}/a/one.bin", b"0123456789")
+    storage.write_bytes(f"{place}/two.bin", b"")
+    storage.write_bytes(f"{place}/two.bin", b"again")
+    assert storage.list_files(place) == ["a/one.bin", "two.bin"]
+    assert storage.read_bytes(f"{place}/two.bin") == b"again"
+    assert storage.read_range(f"{place}/a/one.bin", 3, 4) == b"3456"
+    assert storage.read_range(f"{place}/a/one.bin", 8, 100) == b"89"
+    assert storage.read_range(f"{place}/a/one.bin", 10, 5) == b""
+    assert storage.exists(f"{place}/a")
+    assert storage.exists(f"{place}/a/one.bin")
+    assert not storage.exists(f"{place}/a/on")
+    storage.delete(f"{place}/a")
+    storage.delete(f"{place}/a")
+    assert storage.list_files(place) == ["two.bin"]
+
+
+def test_a_path_object_means_the_same_place(place: str) -> None:
+    storage.write_bytes(Path(place) / "x", b"x")
+    assert storage.read_bytes(f"{place}/x") == b"x"
+    assert storage.absolute(Path(place)) == place
+
+
+@pytest.mark.slow
+def test_more_files_than_fit_on_a_page_are_listed_and_deleted(place: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda index: storage.write_bytes(f"{place}/{index:04d}", b""), range(1010)))
+    assert len(storage.list_files(place)) == 1010
+    storage.delete(place)
+    assert not storage.exists(place)
+
+
+def test_large_files_travel_in_parts_with_checksums(place: str, tmp_path: Path) -> None:
+    content = _noise(SEVERAL_PARTS)
+    (tmp_path / "shard").write_bytes(content)
+    storage.upload(tmp_path / "shard", f"{place}/shard")
+    storage.download(f"{place}/shard", tmp_path / "new" / "copy")
+    assert (tmp_path / "new" / "copy").read_bytes() == content
+    assert os.listdir(tmp_path / "new") == ["copy"]
+    bucket, key = s3.split(f"{place}/shard")
+    head = s3.client().head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+    assert head["ETag"].endswith('-3"')
+    assert any(name.startswith("Checksum") for name in head)
+
+
+def test_of_many_writers_of_an_absent_file_one_wins(place: str) -> None:
+    def write(index: int) -> bool:
+        return storage.write_bytes(f"{place}/manifest.json", b"%d" % index, if_absent=True)
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [index for index, written in enumerate(pool.map(write, range(16))) if written]
+    assert len(won) == 1
+    assert storage.read_bytes(f"{place}/manifest.json") == b"%d" % won[0]
+    assert write(won[0])  # as after an answer that was lost
+
+
+def test_readers_see_the_old_or_the_new_file(place: str) -> None:
+    old, new = b"o" * 300_000, b"n" * 200_000
+    storage.write_bytes(f"{place}/file", old)
+    stop = threading.Event()
+    seen = set()
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.add(storage.read_bytes(f"{place}/file"))
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        for index in range(20):
+            storage.write_bytes(f"{place}/file", new if index % 2 else old)
+        stop.set()
+    for reader in readers:
+        reader.result()
+    assert seen <= {old, new}
+
+
+def test_a_folder_is_complete_with_its_last_file(place: str) -> None:
+    with pytest.raises(ZeroDivisionError), storage.new_folder(f"{place}/data", last="manifest.json") as folder:
+        Path(folder, "a").write_bytes(b"a" * (1 // 0))
+    assert not storage.exists(f"{place}/data")
+    for text in (b"first", b"second"):
+        with storage.new_folder(f"{place}/data", replace=text == b"second", last="manifest.json") as folder:
+            Path(folder, "manifest.json").write_bytes(text)
+            Path(folder, text.decode()).write_bytes(b"")
+            assert storage.exists(f"{place}/data") == (text == b"second")
+    assert storage.list_files(f"{place}/data") == ["manifest.json", "second"]
+    with (
+        pytest.raises(InputError, match="another process wrote it meanwhile"),
+        storage.new_folder(f"{place}/data", last="manifest.json") as folder,
+    ):
+        Path(folder, "manifest.json").write_bytes(b"third")
+
+
+def test_folders_are_copied_both_ways(place: str, tmp_path: Path) -> None:
+    storage.write_bytes(tmp_path / "from" / "a" / "b", b"b")
+    storage.write_bytes(tmp_path / "from" / "c", b"c")
+    storage.upload_folder(tmp_path / "from", place, last="a/b")
+    storage.download_folder(place, tmp_path / "to")
+    assert storage.list_files(tmp_path / "to") == ["a/b", "c"]
+    assert (tmp_path / "to" / "c").read_bytes() == b"c"
+
+
+def test_pyarrow_copies_folders_and_abandons_half_files(place: str, tmp_path: Path) -> None:
+    import pyarrow.fs
+
+    filesystem, path = storage.arrow_filesystem(place)
+    storage.write_bytes(tmp_path / "from" / "a" / "b", _noise(3_000_000))
+    storage.write_bytes(tmp_path / "from" / "empty", b"")
+    pyarrow.fs.copy_files(str(tmp_path / "from"), path, destination_filesystem=filesystem)
+    assert storage.list_files(place) == ["a/b", "empty"]
+    pyarrow.fs.copy_files(path, str(tmp_path / "to"), source_filesystem=filesystem)
+    assert (tmp_path / "to" / "a" / "b").read_bytes() == _noise(3_000_000)
+    there = filesystem.get_file_info(pyarrow.fs.FileSelector(path))
+    assert [(info.base_name, info.is_file) for info in there] == [("a", False), ("empty", True)]
+    stream = filesystem.open_output_stream(f"{path}/half")
+    stream.write(b"half")
+    del stream
+    assert not storage.exists(f"{place}/half")
+    filesystem.delete_dir(f"{path}/a")
+    assert storage.list_files(place) == ["empty"]
+
+
+def test_the_file_system_travels_without_keys(place: str) -> None:
+    filesystem, _ = storage.arrow_filesystem(place)
+    content = pickle.dumps(filesystem)
+    assert b"secret" not in content
+    assert pickle.loads(content) == filesystem
+
+
+def test_a_server_that_is_away_delays_and_loses_nothing(server, place: str, tmp_path: Path) -> None:
+    content = _noise(SEVERAL_PARTS)
+    (tmp_path / "shard").write_bytes(content)
+    storage.write_bytes(f"{place}/before", b"before")
+    began = time.monotonic()
+    server.away(5)
+    with ThreadPoolExecutor(4) as pool:
+        calls = [
+            pool.submit(storage.read_bytes, f"{place}/before"),
+            pool.submit(storage.upload, tmp_path / "shard", f"{place}/shard"),
+            pool.submit(storage.write_bytes, f"{place}/manifest.json", b"x", if_absent=True),
+            pool.submit(storage.list_files, f"{place}/nothing"),
+        ]
+    assert [call.result() for call in calls] == [b"before", None, True, []]
+    assert time.monotonic() - began > 5
+    server.frozen(3)
+    assert storage.read_bytes(f"{place}/shard") == content
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_during_transfers_costs_time_alone(server, place: str, tmp_path: Path) -> None:
+    content = _noise(SEVERAL_PARTS)
+    (tmp_path / "shard").write_bytes(content)
+    storage.upload(tmp_path / "shard", f"{place}/shard")
+    with ThreadPoolExecutor(2) as pool:
+        up = pool.submit(storage.upload, tmp_path / "shard", f"{place}/copy")
+        down = pool.submit(storage.download, f"{place}/shard", tmp_path / "copy")
+        time.sleep(0.15)
+        server.away(1)
+        up.result()
+        down.result()
+    assert (tmp_path / "copy").read_bytes() == content
+    assert storage.read_bytes(f"{place}/copy") == content
+
+
+@pytest.mark.parametrize(
+    ("changes", "location", "sentence"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "nobody"}, "s3://photos/x", "does not know the access key; correct AWS_ACCESS_KEY_ID"),
+        ({"AWS_SECRET_ACCESS_KEY": "hidden-and-wrong"}, "s3://photos/x", "correct AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_SESSION_TOKEN": "hidden-and-stale"}, "s3://photos/x", "correct AWS_ACCESS_KEY_ID"),
+        ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "s3://photos/x", "no credentials for S3 were"),
+        ({"AWS_SECRET_ACCESS_KEY": None}, "s3://photos/x", "the credentials for S3 lack a part"),
+        ({"AWS_PROFILE": "work"}, "s3://photos/x", "correct AWS_PROFILE"),
+        ({"AWS_ACCESS_KEY_ID": "reader-access-key", "AWS_SECRET_ACCESS_KEY": "reader-secret-key"}, "s3://photos/x",
+         "access is denied; these credentials need the right s3:"),
+        ({}, "s3://absent/x", "there is no bucket absent at http://127.0.0.1"),
+        ({}, "s3://photos", "is a whole bucket"),
+        ({}, "s3:///x", "names no bucket"),
+        ({}, "s3://bad bucket/x", "is no valid name in S3"),
+        ({"AWS_ENDPOINT_URL": "127.0.0.1:8333"}, "s3://photos/x", "write AWS_ENDPOINT_URL as http://host:port"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "GKM_S3_PATIENCE_SECONDS": "1"}, "s3://photos/x",
+         " s (no connection); see that the server runs"),
+        ({"GKM_S3_PATIENCE_SECONDS": "long"}, "s3://photos/x", "GKM_S3_PATIENCE_SECONDS = long"),
+    ],
+)  # fmt: skip
+def test_refusals_are_one_sentence_without_secrets(use, changes, location: str, sentence: str) -> None:
+    use(**changes)
+    calls = (
+        lambda: storage.read_bytes(location),
+        lambda: storage.write_bytes(location, b"x"),
+        lambda: storage.upload(Path(__file__), location),
+        lambda: storage.delete(location),
+        lambda: storage.exists(f"{location}/y"),
+        lambda: storage.list_files(f"{location}/y"),
+    )
+    whole_bucket = location == "s3://photos"
+    for call in calls[:4] if whole_bucket else calls:
+        with pytest.raises(InputError) as raised:
+            call()
+        text = str(raised.value)
+        assert sentence in text
+        assert "\n" not in text
+        assert "hidden" not in text
+        assert "secret-key" not in text
+
+
+def test_a_missing_file_is_named(place: str, tmp_path: Path) -> None:
+    for read in (storage.read_bytes, lambda location: storage.download(location, tmp_path / "x")):
+        with pytest.raises(InputError, match=f"{place}/gone: does not exist; correct the location"):
+            read(f"{place}/gone")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_may_read_but_not_write(use, place: str) -> None:
+    storage.write_bytes("s3://readable/x", b"x")
+    use(AWS_ACCESS_KEY_ID="reader-access-key", AWS_SECRET_ACCESS_KEY="reader-secret-key")
+    assert storage.read_bytes("s3://readable/x") == b"x"
+    with pytest.raises(
+        InputError, match="s3://readable/x: access is denied; these credentials need the right s3:PutObj"
+    ):
+        storage.write_bytes("s3://readable/x", b"y")
