@@ -95,6 +95,6 @@ def study_noise(
         artifact = f"test/noise-{photos.manifest.fingerprint}-seed{seed}.json"
         for level in levels:
             tracking.log_metrics(model.run_id, level.metrics)
-        content = {"model": model.name, "data": photos.manifest.fingerprint, "seed": seed, "levels": details}
+        content = {"version": model.version, "data": photos.manifest.fingerprint, "seed": seed, "levels": details}
         tracking.log_text(model.run_id, artifact, json.dumps(content, indent=1))
     return NoiseStudy(model, tuple(levels), len(photos), artifact)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -21,7 +23,7 @@ from gkm.model.gcm import LearnedKernels
 from gkm.model.gkmnet import GKMNet
 from gkm.model.kernels import official_bank, paper_bank
 from gkm.registry import versions
-from gkm.report.evidence import Example, Kernels, Photo, TestScores
+from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
 from gkm.report.page import build_page
 from gkm.study.results import StudyResults, TrialRow
 from gkm.tracking import Tracking
@@ -89,7 +91,7 @@ def report_study(
     photos = open_split(data, "test", cache)
     _refuse_other_data(study, photos.manifest, data)
     loaded = _registered_model(tracking, study, best)
-    tests = _score(loaded, photos, lpips_weights, watch)
+    tests = replace(_score(loaded, photos, lpips_weights, watch), noise=_noise(tracking, loaded, photos.manifest))
     blurred, restored = mean_scores(tests.blurred), mean_scores(tests.restored)
     figures = {f"test/{name}": value for name, value in restored.items()}
     figures |= {f"test/blurred_{name}": value for name, value in blurred.items()}
@@ -152,6 +154,28 @@ def _score(
         for i in choose_examples(gains)
     ]
     return TestScores(blurred=blurred, restored=restored, examples=examples)
+
+
+def _noise(tracking: Tracking, loaded: LoadedModel, manifest: Manifest) -> list[NoiseScores]:
+    """What `study_noise` found for this model on these photographs, if it was asked."""
+    if loaded.run_id is None:
+        return []
+    with tempfile.TemporaryDirectory(prefix="gkm-") as folder:
+        try:
+            path = tracking.download(loaded.run_id, f"test/noise-{manifest.fingerprint}-seed0.json", Path(folder))
+        except InputError:
+            return []
+        content = json.loads(path.read_text(encoding="utf-8"))
+    if content["version"] != loaded.version:
+        return []
+    return [
+        NoiseScores(
+            sigma_8bit=level["sigma_8bit"],
+            blurred=[ImageScore(**score) for score in level["blurred"]],
+            restored=[ImageScore(**score) for score in level["restored"]],
+        )
+        for level in content["levels"]
+    ]
 
 
 def choose_examples(gains_db: Sequence[float]) -> list[int]:
