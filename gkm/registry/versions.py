@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gkm import storage
 from gkm.errors import InputError
 from gkm.registry import served
 from gkm.tracking import Tracking, redacted
@@ -97,6 +98,10 @@ def load(tracking: Tracking, selector: str | int | None = None) -> LoadedModel:
     text = None if selector is None else str(selector)
     if text is not None and Path(text).is_dir():
         return LoadedModel(load_weights(Path(text)), text)
+    if text is not None and storage.is_remote(text):
+        with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
+            storage.fetch(text, Path(temporary))
+            return LoadedModel(load_weights(Path(temporary), text), text)
     version = find(tracking, text)
     labels = tuple(alias for alias, number in sorted(aliases(tracking).items()) if number == int(version.version))
     name = f"{REGISTERED_NAME} version {version.version}" + (f" ({', '.join(labels)})" if labels else "")
@@ -161,7 +166,7 @@ def _create(tracking: Tracking, run_id: str, weights: Path, digest: str, tags: d
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         local = Path(temporary) / folder
         served.save(weights, local, run_id)
-        tracking.call("log_artifacts", run_id, str(local), folder)
+        tracking.log_folder(run_id, local, folder)
     try:
         tracking.call("create_registered_model", REGISTERED_NAME, description=_DESCRIPTION)
     except MlflowException as error:
@@ -196,6 +201,9 @@ def _fetch(tracking: Tracking, uri: str, to: Path, name: str) -> Path:
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
+    if storage.is_remote(uri):
+        storage.fetch(uri, to)
+        return to
     try:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(to), tracking_uri=tracking.uri))
     except (MlflowException, OSError) as error:

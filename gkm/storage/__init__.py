@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,8 +25,8 @@ __all__ = [
     "arrow_filesystem",
     "delete",
     "download",
-    "download_folder",
     "exists",
+    "fetch",
     "is_remote",
     "join",
     "list_files",
@@ -38,6 +39,10 @@ __all__ = [
     "upload_folder",
     "write_bytes",
 ]
+
+
+_AT_ONCE = 8
+"""Files of a folder that are copied at the same time."""
 
 
 class _Backend(Protocol):
@@ -115,14 +120,20 @@ def download(location: Location, path: Path) -> None:
 
 def upload_folder(folder: Path, location: Location, last: str | None = None) -> None:
     """Copies all files below the local `folder` to `location`, the one named `last` after the others."""
-    for name in sorted(local.list_files(folder), key=lambda name: (name == last, name)):
-        upload(folder / name, join(location, name))
+    names = local.list_files(folder)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda name: upload(folder / name, join(location, name)), (n for n in names if n != last)))
+    if last in names:
+        upload(folder / last, join(location, last))
 
 
-def download_folder(location: Location, folder: Path) -> None:
-    """Copies all files below `location` to the local `folder`."""
-    for name in list_files(location):
-        download(join(location, name), folder / name)
+def fetch(location: Location, path: Path) -> None:
+    """Copies a file, or a folder with all it holds, to the local `path`; InputError if there is none."""
+    if names := list_files(location):
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(lambda name: download(join(location, name), path / name), names))
+    else:
+        download(location, path)
 
 
 def list_files(location: Location) -> list[str]:
@@ -179,8 +190,9 @@ def _publish(scratch: Path, location: Location, replace: bool, last: str | None)
         there = set(list_files(location))
         for name in sorted(there - set(local.list_files(scratch))):
             delete(join(location, name))
-    for name in sorted(local.list_files(scratch)):
-        if name != last:
-            upload(scratch / name, join(location, name))
-    if last and not write_bytes(join(location, last), (scratch / last).read_bytes(), if_absent=True):
+    complete = (scratch / last).read_bytes() if last else b""
+    if last:
+        (scratch / last).unlink()
+    upload_folder(scratch, location)
+    if last and not write_bytes(join(location, last), complete, if_absent=True):
         raise InputError(f"{location}: another process wrote it meanwhile; give another place")

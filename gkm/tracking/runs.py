@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from gkm import storage
 from gkm.errors import InputError
 from gkm.tracking import store
 from gkm.tracking.records import Status, to_text
@@ -122,10 +123,14 @@ class Runs:
 
     def log_file(self, run_id: str, path: Path, folder: str | None = None) -> None:
         """Keep a copy of the file at `path` as an artifact, under `folder` if given; replaces an older one whole."""
-        root = self.artifact_root(run_id)
-        if root is None:
+        location = self.artifact_root(run_id)
+        if location is None:
             self.call("log_artifact", run_id, str(path), folder)
             return
+        if storage.is_remote(location):
+            storage.upload(path, storage.join(location, *([folder] if folder else []), path.name))
+            return
+        root = Path(location)
         target = root / (folder or "") / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         # A process may be killed while it copies: the half copy stays outside the artifacts.
@@ -133,10 +138,21 @@ class Runs:
         shutil.copyfile(path, partial)
         os.replace(partial, target)
 
-    def artifact_root(self, run_id: str) -> Path | None:
-        """The folder of a run's artifacts where it lies on this machine, else None."""
-        uri = urlsplit(self.call("get_run", run_id).info.artifact_uri)
-        return Path(unquote(uri.path)) if uri.scheme == "file" else None
+    def log_folder(self, run_id: str, path: Path, folder: str) -> None:
+        """Keep a copy of all files below `path` as artifacts under `folder`."""
+        root = self.artifact_root(run_id)
+        if root is not None and storage.is_remote(root):
+            storage.upload_folder(path, storage.join(root, folder))
+        else:
+            self.call("log_artifacts", run_id, str(path), folder)
+
+    def artifact_root(self, run_id: str) -> str | None:
+        """Where a run's artifacts lie if that is on this machine or in S3, else None: a server passes them on."""
+        address: str = self.call("get_run", run_id).info.artifact_uri
+        uri = urlsplit(address)
+        if uri.scheme == "file":
+            return unquote(uri.path)
+        return address if storage.is_remote(address) else None
 
     def download(self, run_id: str, artifact_path: str, to: Path) -> Path:
         """Copy an artifact (a file or a folder) of a run to the folder `to`; returns where it lies then.
@@ -144,13 +160,18 @@ class Runs:
         Raises InputError where the run has no such artifact.
         """
         to.mkdir(parents=True, exist_ok=True)
+        root = self.artifact_root(run_id)
+        if root is not None and storage.is_remote(root):
+            location, target = storage.join(root, artifact_path), to / artifact_path
+            if not storage.exists(location):
+                raise InputError(_missing(run_id, artifact_path))
+            storage.fetch(location, target)
+            return target
         try:
             return Path(self.call("download_artifacts", run_id, artifact_path, str(to)))
         except Exception as error:
             if not self._has_artifact(run_id, artifact_path):
-                raise InputError(
-                    f"run {run_id}: keeps no {artifact_path}; the trial ended before it was written, or it was deleted"
-                ) from error
+                raise InputError(_missing(run_id, artifact_path)) from error
             raise
 
     def _has_artifact(self, run_id: str, artifact_path: str) -> bool:
@@ -220,6 +241,10 @@ class Runs:
             self.call("delete_tag", run.info.run_id, "gkm.reason")
         if run.info.status != "RUNNING":
             self.call("update_run", run.info.run_id, status="RUNNING")
+
+
+def _missing(run_id: str, artifact_path: str) -> str:
+    return f"run {run_id}: keeps no {artifact_path}; the trial ended before it was written, or it was deleted"
 
 
 def _folder_of(name: str) -> str | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gkm import storage
 from gkm.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,18 +47,19 @@ def default_tracking_uri(workspace: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
 
 
-def open_tracking(workspace: Path, uri: str | None = None) -> Tracking:
+def open_tracking(workspace: Path, uri: str | None = None, files: str | None = None) -> Tracking:
     """The tracking of a workspace: at `uri` where one is given, else at `default_tracking_uri`.
 
-    A server keeps artifacts where it was told to; for a database they go to `artifacts` in the workspace.
-    Nothing is opened yet; see `Tracking.prepare`.
+    A server keeps artifacts where it was told to; for a database they go to `artifacts` in the location `files`, or
+    else in the workspace. Nothing is opened yet; see `Tracking.prepare`.
     """
     from gkm.tracking.studies import Tracking
 
     uri = uri or default_tracking_uri(workspace)
     if path := sqlite_path(uri):
         uri = f"sqlite:///{path.absolute()}"
-    return Tracking(uri, None if is_server(uri) else str(workspace.absolute() / "artifacts"))
+    artifacts = storage.join(storage.absolute(files) if files else workspace.absolute(), "artifacts")
+    return Tracking(uri, None if is_server(uri) else artifacts)
 
 
 def is_server(uri: str) -> bool:
@@ -104,10 +106,10 @@ def experiment_id(uri: str, name: str, artifacts: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
     store = client(uri)
+    location = artifacts if artifacts is None or storage.is_remote(artifacts) else Path(artifacts).absolute().as_uri()
     with only_process(uri):
         found = patiently(store.get_experiment_by_name, name)
         if found is None:
-            location = Path(artifacts).absolute().as_uri() if artifacts else None
             try:
                 return str(patiently(store.create_experiment, name, artifact_location=location))
             except MlflowException as error:
@@ -118,6 +120,12 @@ def experiment_id(uri: str, name: str, artifacts: str | None) -> str:
         raise InputError(
             f"{redacted(uri)}: the experiment {name} was deleted; bring it back with "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+        )
+    if location and storage.is_remote(location) and found.artifact_location != location:
+        # Places on this machine may differ: the workspace may have been moved.
+        raise InputError(
+            f"{redacted(uri)}: keeps its files in {redacted(found.artifact_location)}, which cannot be changed to "
+            f"{location}; give the same --storage as before, or another --workspace"
         )
     return str(found.experiment_id)
 

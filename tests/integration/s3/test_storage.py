@@ -120,7 +120,7 @@ def test_folders_are_copied_both_ways(place: str, tmp_path: Path) -> None:
     storage.write_bytes(tmp_path / "from" / "a" / "b", b"b")
     storage.write_bytes(tmp_path / "from" / "c", b"c")
     storage.upload_folder(tmp_path / "from", place, last="a/b")
-    storage.download_folder(place, tmp_path / "to")
+    storage.fetch(place, tmp_path / "to")
     assert storage.list_files(tmp_path / "to") == ["a/b", "c"]
     assert (tmp_path / "to" / "c").read_bytes() == b"c"
 
