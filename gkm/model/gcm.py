@@ -36,7 +36,7 @@ class FixedGaussians(nn.Module):
         self.register_buffer("taps_3JM", taps.float(), persistent=False)
         self.register_buffer("places_3K", places, persistent=False)
         self.all_distinct = len(distinct[0]) == places.shape[1]
-        self._filters: dict[tuple[int, torch.dtype], SeparableFilter] = {}
+        self._filters: dict[tuple[int, torch.dtype, torch.device], SeparableFilter] = {}
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
         taps, places = self.get_buffer("taps_3JM").flatten(0, 1), self.get_buffer("places_3K")
@@ -49,14 +49,14 @@ class FixedGaussians(nn.Module):
 
     def mix(self, image_B3HW: Tensor, *weights: Weights) -> Tensor:
         """The sum over k of omega_k (gamma_k z_k) for every given (gamma, omega), [B, 3, H, W]."""
-        if image_B3HW.device.type != "cpu" or torch.compiler.is_compiling():
+        if image_B3HW.is_cuda or torch.compiler.is_compiling():
             return weighted_sum(self(image_B3HW), *weights)
         places = None if self.all_distinct else self.get_buffer("places_3K").flatten()
         return mix_separably(self._filter_for(image_B3HW), places, image_B3HW, *weights)
 
     def _filter_for(self, image_B3HW: Tensor) -> SeparableFilter:
-        """The filter for images of this width and type; the last few are kept."""
-        key = image_B3HW.shape[-1], image_B3HW.dtype
+        """The filter for images of this width, type and device; the last few are kept."""
+        key = image_B3HW.shape[-1], image_B3HW.dtype, image_B3HW.device
         if key not in self._filters:
             if len(self._filters) >= 16:
                 self._filters.clear()

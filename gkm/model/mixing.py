@@ -36,7 +36,7 @@ def mix_separably(filters: SeparableFilter, places: Tensor | None, image_B3HW: T
 
     `places` [3K] says which of the 3J filtered maps is the k-th of a channel; None, when they are in order.
     """
-    with torch.autocast(image_B3HW.device.type, enabled=False):
+    with torch.autocast("cpu", enabled=False):
         flat = [tensor.to(image_B3HW.dtype) for pair in weights for tensor in pair]
         mixed: Tensor = _MixSeparably.apply(filters, places, image_B3HW, *flat)  # type: ignore[no-untyped-call]
     return mixed

@@ -80,6 +80,6 @@ class SeparableFilter:
 def _bands(taps_3JM: Tensor, inputs: int, outputs: int, offset: int) -> Tensor:
     """Matrices [3J, inputs, outputs] with taps[d] wherever input + offset - output = d."""
     taps = taps_3JM.flatten(0, 1)
-    distance = torch.arange(inputs)[:, None] + offset - torch.arange(outputs)
+    distance = torch.arange(inputs, device=taps.device)[:, None] + offset - torch.arange(outputs, device=taps.device)
     within = (distance >= 0) & (distance < taps.shape[1])
     return (taps[:, distance.clamp(0, taps.shape[1] - 1)] * within).contiguous()
