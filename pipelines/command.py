@@ -23,10 +23,23 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
+
+def _on_this_machine(workspace: Path) -> Path:
+    if str(workspace).startswith("s3:/"):
+        raise typer.BadParameter(
+            f"{workspace} lies in S3; keep the workspace on this machine, and give --storage as well"
+        )
+    return workspace
+
+
 WORKSPACE = Annotated[
     Path,
     typer.Option(
-        "--workspace", envvar="GKM_WORKSPACE", file_okay=False, help="Folder of runs, models, caches and sample data."
+        "--workspace",
+        envvar="GKM_WORKSPACE",
+        file_okay=False,
+        callback=_on_this_machine,
+        help="Folder of runs, models, caches and sample data.",
     ),
 ]
 TRACKING_URI = Annotated[
@@ -36,6 +49,15 @@ TRACKING_URI = Annotated[
         envvar="MLFLOW_TRACKING_URI",
         show_default=False,
         help="MLflow server or store; left out: mlflow.db in the workspace.",
+    ),
+]
+STORAGE = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        envvar="GKM_STORAGE",
+        show_default="WORKSPACE",
+        help="Where checkpoints, models and pictures are kept: a folder, or s3://bucket/prefix.",
     ),
 ]
 DEFAULT_WORKSPACE = Path("runs")

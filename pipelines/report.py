@@ -52,7 +52,7 @@ def main(
         figures = f"{scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}, LPIPS {scores['lpips']:.3f}"
         say(f"{summary.photographs} test photographs {name}: {figures}")
     say(f"gain: {summary.gain:+.2f} dB")
-    say(f"report: {summary.page.resolve()}")
+    say(f"report: {absolute(summary.page)}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.command import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, progress, run, say
+from pipelines.command import DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, progress, run, say
 
 if TYPE_CHECKING:
     from gkm.study.progress import StudyProgress
@@ -31,6 +31,7 @@ def main(
     ] = "local",
     report: Annotated[Path | None, typer.Option(help="Report page; left out: in the study's folder.")] = None,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
+    storage: STORAGE = None,
     tracking_uri: TRACKING_URI = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and print the plan; run nothing.")
@@ -44,7 +45,7 @@ def main(
       python pipelines/sweep.py --space search_spaces/quick.py --data runs/data/sample
       python pipelines/sweep.py --space search_spaces/gkmnet.py --data runs/data/dpd --gpus 1 --dry-run
     """
-    from gkm.storage import absolute
+    from gkm.storage import absolute, join
     from gkm.study.plan import make_plan
     from gkm.study.space import load_space
 
@@ -63,14 +64,14 @@ def main(
     from gkm.study.workers import WorkerGroup
     from gkm.tracking import open_tracking
 
-    tracking = open_tracking(workspace, tracking_uri)
+    tracking = open_tracking(workspace, tracking_uri, storage)
     tracking.prepare()
     name = study or space.stem
     spec = Study(
         name,
         searched,
         absolute(data),
-        absolute(workspace / "studies"),
+        absolute(join(storage or workspace, "studies")),
         tracking,
         cache,
         seed,
@@ -104,7 +105,7 @@ def main(
         )
     gained = f"{summary.restored_psnr:.2f} dB, {summary.gain:+.2f} dB over the blurred input"
     say(f"{summary.photographs} test photographs: {gained}")
-    say(f"report: {summary.page.resolve()}")
+    say(f"report: {absolute(summary.page)}")
     say(f"compare the trials: {tracking.ui_hint}")
     say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, progress, run, say
+from pipelines.command import DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, progress, run, say
 
 
 def main(
@@ -20,6 +20,7 @@ def main(
         str, typer.Option("--ray", envvar="RAY_ADDRESS", help='Ray cluster for several workers; "local" starts one.')
     ] = "local",
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
+    storage: STORAGE = None,
     tracking_uri: TRACKING_URI = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the settings; train nothing.")] = False,
 ) -> None:
@@ -38,12 +39,13 @@ def main(
         say(settings.to_json().rstrip())
         return
 
-    from gkm.storage import absolute
+    from gkm.storage import absolute, join
     from gkm.study.launch import Launch, train_here, train_on_workers
     from gkm.tracking import open_tracking
 
-    tracking = open_tracking(workspace, tracking_uri)
-    launch = Launch(settings, absolute(data), absolute(workspace / "trials"), tracking, absolute(workspace / "cache"))
+    tracking = open_tracking(workspace, tracking_uri, storage)
+    trials = absolute(join(storage or workspace, "trials"))
+    launch = Launch(settings, absolute(data), trials, tracking, absolute(workspace / "cache"))
     epochs = settings.training.epochs
     if workers == 1:
         with progress() as bar:

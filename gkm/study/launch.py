@@ -12,7 +12,7 @@ from gkm.config import TrialConfig
 from gkm.data.shards import read_manifest
 from gkm.errors import InputError
 from gkm.tracking import Tracking, TrialRun, environment_tags
-from gkm.training.context import LocalContext
+from gkm.training.context import LocalContext, RemoteContext
 from gkm.training.loop import TrainingDivergedError
 from gkm.trial import run_trial
 
@@ -50,7 +50,8 @@ def train_here(launch: Launch, listener: Callable[[Mapping[str, float]], None] |
     Raises InputError where the data cannot be used or training diverges.
     """
     run = launch.start()
-    context = LocalContext(Path(storage.join(launch.folder, launch.name)), listener)
+    place = storage.join(launch.folder, launch.name)
+    context = RemoteContext(place, listener) if storage.is_remote(place) else LocalContext(Path(place), listener)
     try:
         run_trial(launch.config, launch.data, context, run, launch.cache)
     except (TrainingDivergedError, InputError) as error:

@@ -115,8 +115,10 @@ def _tuner(study: Study, run_id: str, tags: dict[str, str]) -> tune.Tuner:
         tune.with_parameters(_tune_trial, study=study, study_run_id=run_id, tags=tags),
         study.workers.tune_resources(),
     )
-    if tune.Tuner.can_restore(study.state):
-        return tune.Tuner.restore(study.state, trainable, resume_unfinished=True)
+    filesystem, folder = storage.arrow_filesystem(study.folder)
+    state = storage.join(folder, study.name)
+    if tune.Tuner.can_restore(state, filesystem):
+        return tune.Tuner.restore(state, trainable, resume_unfinished=True, storage_filesystem=filesystem)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space, epochs = study.space, study.space.base.training.epochs
     search = OptunaSearch(
@@ -145,7 +147,8 @@ def _tuner(study: Study, run_id: str, tags: dict[str, str]) -> tune.Tuner:
         ),
         run_config=tune.RunConfig(
             name=study.name,
-            storage_path=study.folder,
+            storage_path=folder,
+            storage_filesystem=filesystem,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),

@@ -10,6 +10,7 @@ import ray
 from ray import train
 from ray.train.torch import TorchTrainer
 
+from gkm import storage
 from gkm.config import TrialConfig
 from gkm.errors import InputError
 from gkm.tracking import TrialRun
@@ -79,6 +80,7 @@ def fit_on_workers(
     good, InputError where the batch cannot be divided among them.
     """
     group.check(config)
+    filesystem, path = storage.arrow_filesystem(folder)
     TorchTrainer(
         _worker,
         train_loop_config={"config": config, "data": data, "run": run, "cache": cache},
@@ -89,7 +91,8 @@ def fit_on_workers(
         ),
         run_config=train.RunConfig(
             name=name,
-            storage_path=folder,
+            storage_path=path,
+            storage_filesystem=filesystem,
             failure_config=train.FailureConfig(
                 max_failures=WORKER_RETRIES, controller_failure_limit=CONTROLLER_RETRIES
             ),

@@ -1,7 +1,7 @@
 """What a training process knows about its surroundings: rank, size, device, where reports and checkpoints go.
 
-The training loop sees the `TrainingContext` protocol alone. `LocalContext` is a plain process, `TuneContext` a Ray Tune
-function trial, `RayTrainContext` one worker of a Ray Train group.
+The training loop sees the `TrainingContext` protocol alone. `LocalContext` is a plain process, `RemoteContext` one
+whose checkpoints go to S3, `TuneContext` a Ray Tune function trial, `RayTrainContext` one worker of a Ray Train group.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from gkm.training.checkpoint import is_complete
+from gkm import storage
+from gkm.training.checkpoint import SUMS_NAME, is_complete
 
 WriteCheckpoint = Callable[[Path], object]
 """Writes a checkpoint into the directory it is given."""
@@ -74,7 +75,7 @@ class LocalContext(_SingleProcess):
 
     def report(self, metrics: Mapping[str, float], write_checkpoint: WriteCheckpoint) -> None:
         older = self._checkpoints()
-        write_checkpoint(self._directory / f"epoch-{int(metrics['epoch']):07d}")
+        write_checkpoint(self._directory / _name(metrics))
         for directory in older[:-1]:
             shutil.rmtree(directory, ignore_errors=True)
         if self._on_report:
@@ -87,6 +88,38 @@ class LocalContext(_SingleProcess):
 
     def _checkpoints(self) -> list[Path]:
         return sorted(self._directory.glob("epoch-*")) if self._directory.is_dir() else []
+
+
+class RemoteContext(_SingleProcess):
+    """A plain process; checkpoints are kept below `location` in S3, the newest two at most."""
+
+    def __init__(self, location: str, on_report: Callable[[Mapping[str, float]], None] | None = None) -> None:
+        super().__init__()
+        self._location = location
+        self._on_report = on_report
+
+    def report(self, metrics: Mapping[str, float], write_checkpoint: WriteCheckpoint) -> None:
+        older = self._checkpoints()
+        with tempfile.TemporaryDirectory(prefix="gkm-checkpoint-") as directory:
+            write_checkpoint(Path(directory))
+            storage.upload_folder(Path(directory), storage.join(self._location, _name(metrics)), last=SUMS_NAME)
+        for name in older[:-1]:
+            storage.delete(storage.join(self._location, name))
+        if self._on_report:
+            self._on_report(metrics)
+
+    @contextmanager
+    def latest_checkpoint(self) -> Iterator[Path | None]:
+        with tempfile.TemporaryDirectory(prefix="gkm-checkpoint-") as directory:
+            copies = (self._copy(name, Path(directory)) for name in reversed(self._checkpoints()))
+            yield next((copy for copy in copies if is_complete(copy)), None)
+
+    def _copy(self, name: str, directory: Path) -> Path:
+        storage.fetch(storage.join(self._location, name), directory / name)
+        return directory / name
+
+    def _checkpoints(self) -> list[str]:
+        return sorted({file.partition("/")[0] for file in storage.list_files(self._location)})
 
 
 class TuneContext(_SingleProcess):
@@ -149,6 +182,11 @@ class RayTrainContext:
 
         with _opened(train.get_checkpoint()) as directory:
             yield directory
+
+
+def _name(metrics: Mapping[str, float]) -> str:
+    """Of the directory of an epoch's checkpoint: in their order, the oldest comes first."""
+    return f"epoch-{int(metrics['epoch']):07d}"
 
 
 @contextmanager
