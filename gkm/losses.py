@@ -58,10 +58,11 @@ def multi_scale_loss(outputs: Sequence[Tensor], sharp_B3HW: Tensor, cost: str) -
     `outputs` are [B, 3, h, w] with h = ceil(H / 2^s), w = ceil(W / 2^s); the sharp image is brought to each size by
     bilinear (antialiased) halving, as the network's own pyramid is. `cost` is "l2" or "ssim".
     """
-    total = sharp_B3HW.new_zeros(())
-    for output in outputs:
-        total = total + (squared_l2 if cost == "l2" else ssim_loss)(output, shrink_to(sharp_B3HW, output))
-    return total
+    measure = squared_l2 if cost == "l2" else ssim_loss
+    # Differences of squares do not survive 16 bits, whatever the network itself ran in.
+    with torch.autocast(sharp_B3HW.device.type, enabled=False):
+        losses = [measure(output.to(sharp_B3HW.dtype), shrink_to(sharp_B3HW, output)) for output in outputs]
+        return torch.stack(losses).sum()
 
 
 def squared_l2(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
@@ -74,13 +75,14 @@ def ssim_loss(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
 
     The windows are Gaussian, 11 taps with sigma 1.5, as in the release; small coarse scales get the largest odd window
     that fits. Written here, and not taken from torchmetrics, because that pads the border and needs 11 pixels.
+    Averaging by banded matrices is about ten times as fast on a processor as convolving one channel.
     """
-    taps = _window(min(restored_B3HW.shape[-2:]), restored_B3HW)
+    height, width = restored_B3HW.shape[-2:]
+    size = min(SSIM_WINDOW_PIXELS, (min(height, width) - 1) // 2 * 2 + 1)
     a, b = restored_B3HW, sharp_B3HW
-    moments = torch.stack((a, b, a * a + b * b, a * b)).flatten(0, 2)[:, None]
-    mean_a, mean_b, squares, product = functional.conv2d(
-        functional.conv2d(moments, taps[..., None]), taps[:, :, None]
-    ).view(4, -1)
+    moments = torch.stack((a, b, a * a + b * b, a * b))
+    averages = _averaging(height, size, a).mT @ (moments @ _averaging(width, size, a))
+    mean_a, mean_b, squares, product = averages
     means = mean_a * mean_b
     squared_means = mean_a * mean_a + mean_b * mean_b
     luminance = (2 * means + SSIM_C1) / (squared_means + SSIM_C1)
@@ -89,12 +91,13 @@ def ssim_loss(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
     return loss
 
 
-def _window(side: int, like: Tensor) -> Tensor:
-    """Gaussian weights [1, 1, taps] that sum to 1, in the type and on the device of `like`."""
-    size = min(SSIM_WINDOW_PIXELS, side - 1 + side % 2)
+def _averaging(pixels: int, size: int, like: Tensor) -> Tensor:
+    """Matrix [pixels, pixels - size + 1] whose columns are a Gaussian window at every place of a line of pixels."""
     distance = torch.arange(size, dtype=like.dtype, device=like.device) - size // 2
-    weights = torch.exp(-(distance**2) / (2 * SSIM_SIGMA_PIXELS**2))
-    return (weights / weights.sum())[None, None]
+    window = torch.exp(-(distance**2) / (2 * SSIM_SIGMA_PIXELS**2))
+    window = window / window.sum()
+    tap = torch.arange(pixels, device=like.device)[:, None] - torch.arange(pixels - size + 1, device=like.device)
+    return torch.where((tap >= 0) & (tap < size), window[tap.clamp(0, size - 1)], 0)
 
 
 def shrink_to(sharp_B3HW: Tensor, output_B3HW: Tensor) -> Tensor:

@@ -93,3 +93,12 @@ def test_ssim_loss_suits_small_scales(side):
     assert image.grad is not None
     assert image.grad.isfinite().all()
     assert ssim_loss(image, image).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_loss_keeps_its_precision_beside_a_16_bit_network():
+    sharp = torch.rand(1, 3, 32, 32)
+    outputs = [output + 0.01 for output in pyramid(sharp, 2)]
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = multi_scale_loss(outputs, sharp, "ssim")
+    assert mixed.dtype == torch.float32
+    assert mixed.item() == pytest.approx(multi_scale_loss(outputs, sharp, "ssim").item(), rel=1e-6)

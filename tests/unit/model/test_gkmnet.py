@@ -172,3 +172,15 @@ def test_inference_form_gives_the_same_results(arm):
     assert not any(parameter.requires_grad for parameter in fast.parameters())
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in fast.modules())
     assert any(isinstance(part, torch.nn.BatchNorm2d) for part in model.modules())
+
+
+def test_trains_in_16_bit_arithmetic_with_its_sum_in_32():
+    torch.manual_seed(0)
+    model = GKMNet(small())
+    blurred = torch.rand(2, 3, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = model(blurred)
+    assert {output.dtype for output in outputs} == {torch.float32}
+    assert (outputs[-1] - blurred).abs().max() < 0.02
+    multi_scale_loss(outputs, blurred.flip(3), "l2").backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
