@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,13 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
             raise InputError(
                 f"{address}: no Ray cluster answers there ({reason}); start one, or use --ray local"
             ) from None
+    logging.getLogger("ray.tune.execution.experiment_state").addFilter(_is_worth_showing)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """Tune copies a study's state while it writes the next; a file renamed meanwhile is copied the next time."""
+    return not (record.exc_info and isinstance(record.exc_info[1], FileNotFoundError))
