@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -28,6 +29,8 @@ PATIENCE_SECONDS = 120.0
 """How long a server that does not answer is waited for; `GKM_S3_PATIENCE_SECONDS` sets it."""
 _LONGEST_PAUSE_SECONDS = 5.0
 _log = logging.getLogger("gkm.storage")
+_away_since: dict[str, float] = {}
+_telling = threading.Lock()
 _PASSING = {
     "BadDigest",
     "ConditionalRequestConflict",
@@ -55,7 +58,6 @@ def patiently(location: str, endpoint: str, operation: Callable[[], Result], cli
     Raises InputError where the server refuses it, or has not answered for `patience_seconds`.
     """
     began, pause, patience = time.monotonic(), 0.2, patience_seconds()
-    warned = False
     while True:
         try:
             result = operation()
@@ -64,19 +66,32 @@ def patiently(location: str, endpoint: str, operation: Callable[[], Result], cli
                 raise explained(location, error, client) from None
             waited, reason = time.monotonic() - began, _reason(error)
         else:
-            if warned:
-                _log.warning("%s answers again after %.0f s", endpoint, time.monotonic() - began)
+            _tell_it_is_back(endpoint)
             return result
         if waited > patience:
             raise InputError(
                 f"{location}: {endpoint} has not answered for {waited:.0f} s ({reason}); see that the server runs and "
                 "that AWS_ENDPOINT_URL is its address, then start again"
             )
-        if not warned and waited > 1:
-            _log.warning("%s does not answer (%s); waiting up to %.0f s for it", endpoint, reason, patience)
-            warned = True
+        if waited > 1:
+            _tell_it_is_away(endpoint, began, reason, patience)
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _tell_it_is_away(endpoint: str, since: float, reason: str, patience: float) -> None:
+    """Once, however many threads wait."""
+    with _telling:
+        if endpoint not in _away_since:
+            _away_since[endpoint] = since
+            _log.warning("%s does not answer (%s); waiting up to %.0f s for it", endpoint, reason, patience)
+
+
+def _tell_it_is_back(endpoint: str) -> None:
+    with _telling:
+        if endpoint in _away_since:
+            away = time.monotonic() - _away_since.pop(endpoint)
+            _log.warning("%s answers again after %.0f s", endpoint, away)
 
 
 def patience_seconds() -> float:

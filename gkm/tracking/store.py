@@ -110,6 +110,8 @@ def experiment_id(uri: str, name: str, artifacts: str | None) -> str:
     with only_process(uri):
         found = patiently(store.get_experiment_by_name, name)
         if found is None:
+            if location and storage.is_remote(location):
+                storage.exists(location)  # a place that cannot be used must not be recorded for good
             try:
                 return str(patiently(store.create_experiment, name, artifact_location=location))
             except MlflowException as error:
