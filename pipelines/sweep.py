@@ -60,7 +60,7 @@ def main(
     from gkm.registry import register_best
     from gkm.report import report_study
     from gkm.study.session import start_ray
-    from gkm.study.tuner import Study, run_study
+    from gkm.study.tuner import Study, find_finished, run_study
     from gkm.study.workers import WorkerGroup
     from gkm.tracking import open_tracking
 
@@ -77,16 +77,18 @@ def main(
         seed,
         WorkerGroup(workers, cpus, gpus),
     )
-    with progress() as bar, start_ray(ray_address):
-        task = bar.add_task("trials", total=searched.trials)
+    results = find_finished(spec)
+    if results is None:
+        with progress() as bar, start_ray(ray_address):
+            task = bar.add_task("trials", total=searched.trials)
 
-        def show(state: StudyProgress, what: str) -> None:
-            best = "" if state.best is None else f", best {state.best:.2f} dB (trial {state.best_trial})"
-            bar.update(task, completed=state.done, description=f"{what}{best}")
-            if "failed" in what:
-                say(what)
+            def show(state: StudyProgress, what: str) -> None:
+                best = "" if state.best is None else f", best {state.best:.2f} dB (trial {state.best_trial})"
+                bar.update(task, completed=state.done, description=f"{what}{best}")
+                if "failed" in what:
+                    say(what)
 
-        results = run_study(spec, show)
+            results = run_study(spec, show)
     best = results.best
     assert best is not None
     ended = ", ".join(f"{results.count(status)} {status}" for status in ("finished", "stopped", "failed"))

@@ -75,7 +75,7 @@ class StudyCallback(tune.Callback):  # type: ignore[misc]
         self._update(trial, status, status if reason is None else f"{status}: {reason}")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        reason = failure_reason(trial)
+        reason = last_line(trial.get_error())
         self._finish(trial, "failed", reason)
         self._update(trial, "failed", f"failed: {reason}")
 
@@ -97,9 +97,8 @@ class StudyCallback(tune.Callback):  # type: ignore[misc]
             StudyCallback.listener(self._progress, f"trial {number}: {what}")
 
 
-def failure_reason(trial: Any) -> str:
-    """The last line of what went wrong in a trial."""
-    error = trial.get_error()
+def last_line(error: BaseException) -> str:
+    """What went wrong, without the way it took."""
     cause = getattr(error, "cause", None) or error
     text = str(cause).strip() or type(cause).__name__
     return text.splitlines()[-1][:500]

@@ -20,7 +20,7 @@ from gkm.data.cache import open_split
 from gkm.data.shards import read_manifest
 from gkm.errors import InputError
 from gkm.evaluation import evaluate, mean_scores
-from gkm.study.progress import Listener, StudyCallback
+from gkm.study.progress import Listener, StudyCallback, last_line
 from gkm.study.results import StudyResults, load_study
 from gkm.study.scheduler import ResumableASHA
 from gkm.study.space import SearchSpace
@@ -55,26 +55,37 @@ class Study:
         return storage.join(self.folder, self.name)
 
 
+def find_finished(study: Study) -> StudyResults | None:
+    """The results of `study` where it has been run to its end before; needs no Ray session.
+
+    Raises InputError where a study of that name exists with other settings or data.
+    """
+    run_id = _on_record(study)
+    if run_id is None or study.tracking.tags(run_id).get("gkm.status") != "finished":
+        return None
+    return load_study(study.tracking, study.name)
+
+
 def run_study(study: Study, listener: Listener | None = None) -> StudyResults:
     """Run `study` to its end in the Ray session at hand, or go on with it; returns all its trials.
 
     Raises InputError where the data set cannot be used, or a study of that name exists with other settings or data.
     """
+    if (finished := find_finished(study)) is not None:
+        return finished
     tags = {**environment_tags(), **_identity(study)}
-    run_id = _adopt_or_create(study, tags)
-    if study.tracking.tags(run_id).get("gkm.status") == "finished":
-        return load_study(study.tracking, study.name)
+    run_id = _on_record(study) or _create(study, tags)
     StudyCallback.listener = listener
     try:
-        _tuner(study, run_id, tags).fit()
+        grid = _tuner(study, run_id, tags).fit()
     finally:
         StudyCallback.listener = None
     results = load_study(study.tracking, study.name)
     if results.best is None:
-        reasons = sorted({trial.reason for trial in results.trials if trial.reason})
+        reasons = {trial.reason for trial in results.trials if trial.reason} or {last_line(e) for e in grid.errors}
         study.tracking.finish(run_id, "failed", "no trial was validated")
         raise InputError(
-            f"study {study.name}: no trial was validated ({'; '.join(reasons)}); mend that, use a new name"
+            f"study {study.name}: no trial was validated ({'; '.join(sorted(reasons))}); mend that, use a new name"
         )
     _summarise(study, results)
     return results
@@ -89,18 +100,21 @@ def _identity(study: Study) -> dict[str, str]:
     }
 
 
-def _adopt_or_create(study: Study, tags: dict[str, str]) -> str:
-    """The parent run of the study, once it is sure that the study on record is this one."""
+def _on_record(study: Study) -> str | None:
+    """The parent run of the study, if there is one and it is of this very study."""
     existing = study.tracking.find_study(study.name)
-    if existing is not None:
-        recorded = study.tracking.tags(existing)
-        for key, value in _identity(study).items():
-            if recorded.get(key, value) != value:
-                raise InputError(
-                    f"study {study.name}: exists with another {key.removeprefix('gkm.')} "
-                    f"({recorded[key]}, now {value}); choose another --study name"
-                )
-        return existing
+    recorded = study.tracking.tags(existing) if existing else {}
+    for key, value in _identity(study).items():
+        if recorded.get(key, value) != value:
+            raise InputError(
+                f"study {study.name}: exists with another {key.removeprefix('gkm.')} "
+                f"({recorded[key]}, now {value}); choose another --study name"
+            )
+    return existing
+
+
+def _create(study: Study, tags: dict[str, str]) -> str:
+    """The parent run of a new study, with the scores of the blurred validation photographs to compare trials with."""
     parameters = {f"space.{path}": str(parameter) for path, parameter in study.space.parameters.items()}
     base = {"gkm.base": json.dumps(study.space.base.model_dump(mode="json"))}
     run = study.tracking.start_study(study.name, parameters=parameters, tags={**tags, **base})

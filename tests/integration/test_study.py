@@ -110,8 +110,9 @@ def test_a_study_of_that_name_with_another_search_is_refused(
 def test_a_diverged_trial_fails_with_its_reason_and_the_study_goes_on(
     ray_session: None, workspace: Path, tiny_data: Path
 ) -> None:
-    # Sixteen applications of learned kernels that grow by 1 a step overflow within a few steps.
-    base = BASE.with_values({"model.gcm": "learned_random", "model.iterations_per_scale": 8})
+    # Applied sixteen times, wide kernels that all grew by 1 in the first step overflow in the second.
+    kernels = {"model.gcm": "learned_random", "model.max_kernel_size": 21}
+    base = BASE.with_values({**kernels, "model.iterations_per_scale": 8, "model.share_iterations": True})
     space = SearchSpace(
         {"optim.learning_rate": Choice(1.0, 1e-4)},
         base=base.with_values({"training.epochs": 2}),
