@@ -1,74 +1,104 @@
 """Photographs in, a data set of Parquet shards and a manifest out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
+from gkm.errors import InputError
 from pipelines.command import DEFAULT_WORKSPACE, WORKSPACE, progress, run, say
+
+if TYPE_CHECKING:
+    from gkm.data.preparation import Runner
 
 
 def main(
     source: Annotated[
         str,
-        typer.Option(
+        Option(
             help="A folder of photographs (DPD, RTF, any two folders of partners), a CSV file of pairs, "
             "or 'sample': the photographs that installed packages ship, defocused."
         ),
     ] = "sample",
-    layout: Annotated[
-        str, typer.Option(help="auto, csv, dpd, rtf or parallel; auto says what it recognised.")
-    ] = "auto",
-    sharp: Annotated[
-        Path | None, typer.Option(show_default=False, help="Folder of sharp partners, if SOURCE holds blurred ones.")
-    ] = None,
-    split: Annotated[
-        str, typer.Option(help="Parts of train, validation and test where the layout has none, or one of the three.")
-    ] = "70/15/15",
     out: Annotated[
-        Path | None, typer.Option(show_default="WORKSPACE/data/sample", help="Folder of the data set.")
+        str | None, Option(show_default="WORKSPACE/data/sample", help="Where to: a folder, or s3://BUCKET/PREFIX.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set that is there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+    layout: Annotated[str, Option(help="auto, csv, dpd, rtf or parallel; auto says what it recognised.")] = "auto",
+    sharp: Annotated[Path | None, Option(help="Folder of sharp partners, if SOURCE holds blurred ones.")] = None,
+    split: Annotated[str, Option(help="Shares of train, validation, test where the layout has none.")] = "70/15/15",
+    views: Annotated[bool, Option("--views", help="Keep DPD's dual-pixel views, too.")] = False,
+    sharp_only: Annotated[
+        bool, Option("--sharp-only", help="SOURCE holds sharp photographs; blur them by a simulated lens.")
+    ] = False,
+    depth: Annotated[Path | None, Option(help="Folder of their depth maps; left out: smooth depths.")] = None,
+    lens: Annotated[
+        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Setting of that lens; may be repeated.")
+    ] = None,
+    workers: Annotated[int, Option(min=1, help="Shards made at a time, each on one core.")] = 1,
+    ray: Annotated[
+        str, Option("--ray", envvar="RAY_ADDRESS", help='Ray cluster to use; "local" starts one if need be.')
+    ] = "local",
+    allow_duplicates: Annotated[
+        bool, Option("--allow-duplicates", help="Let splits share scenes and photographs.")
+    ] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace another data set that is there.")] = False,
+    verify: Annotated[str | None, Option(metavar="DATA", help="Check every byte of a data set instead.")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
 ) -> None:
     """Makes a data set of blurred / sharp pairs, split by scene, ready for training.
 
-    It appears completely or not at all. Run again with the same photographs, there is nothing to do.
+    It appears completely or not at all. Stopped and run again, it goes on; finished, there is nothing to do.
 
     Examples:
         python pipelines/prepare_data.py
-        python pipelines/prepare_data.py --source ~/dd_dp_dataset_canon --out runs/data/dpd
+        python pipelines/prepare_data.py --source ~/dd_dp_dataset_canon --out s3://lab/dpd --workers 8
+        python pipelines/prepare_data.py --source ~/photos --sharp-only --set f_number=2.8 --out runs/data/mine
+        python pipelines/prepare_data.py --verify runs/data/sample
     """
-    from gkm.data.photos import SPLITS
-    from gkm.data.preparation import find_prepared, prepare
-    from gkm.data.shards import refuse_to_replace
-    from gkm.data.sources import open_source
-    from gkm.data.splitting import Shares
-    from gkm.errors import InputError
+    from gkm.data.preparation import outlook, prepare
+    from gkm.data.sources import choose_source
+    from gkm.data.verification import verified
 
+    if verify is not None:
+        with progress() as bar:
+            task = bar.add_task("reading shards", total=None)
+            say(verified(verify, lambda pairs: bar.advance(task, pairs)))
+        return
     if out is None and source != "sample":
         raise InputError(f"--source {source}: needs a place for the data set; give --out FOLDER")
-    out = out or workspace / "data" / "sample"
-    origin = open_source(source, layout, sharp=sharp, shares=Shares.parse(split))
-    for line in origin.notes():
+    out = out or str(workspace / "data" / "sample")
+    chosen = choose_source(
+        source, layout, sharp=sharp, split=split, views=views, sharp_only=sharp_only, depth=depth, lens=lens or ()
+    )
+    for line in chosen.notes():
         say(f"{source}: {line}")
-    counts = ", ".join(f"{origin.count(split)} {split}" for split in SPLITS) + " pairs"
-
     if dry_run:
-        if overwrite:
-            refuse_to_replace(out, overwrite=True)
-        elif there := find_prepared(origin, out):
-            say(f"{out}: already there ({counts}, fingerprint {there.fingerprint}), nothing to do")
-            return
-        say(f"{out}: would get {counts}; nothing written (--dry-run)")
-        return
+        return say(f"{out}: {outlook(chosen, out, overwrite)}")
 
-    with progress() as display:
-        task = display.add_task("preparing photographs", total=len(origin.items))
-        done = prepare(origin, out, overwrite=overwrite, progress=lambda: display.advance(task))
+    with progress() as bar, _workers(workers, ray) as runner:
+        task = bar.add_task("preparing photographs", total=len(chosen.items))
+        done = prepare(chosen, out, overwrite, allow_duplicates, runner, lambda pairs: bar.advance(task, pairs))
     outcome = "already there, nothing to do:" if done.already_there else "prepared"
-    say(f"{out}: {outcome} {counts}, fingerprint {done.manifest.fingerprint}")
+    for line in (*done.warnings(), f"{outcome} {chosen.counts()}, fingerprint {done.manifest.fingerprint}"):
+        say(f"{out}: {line}")
+
+
+@contextmanager
+def _workers(count: int, ray: str) -> "Iterator[Runner]":
+    """Who makes the shards: this process alone, or tasks of a Ray session."""
+    if count == 1 and ray == "local":
+        from gkm.data.preparation import one_by_one
+
+        yield one_by_one
+        return
+    from gkm.data.distributed import on_ray
+    from gkm.study.session import start_ray
+
+    with start_ray(ray, count):
+        yield on_ray(count)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,38 @@
-"""A stereo pair's disparity, or only a size and a seed, in; a map of depths in metres, without holes, out."""
+"""A depth map's file, a stereo pair's disparity, or a size and a seed in; depths in metres without holes out."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import zoom
 
+from gkm.data.photos import read_rgb
+from gkm.errors import InputError
+
 Array = npt.NDArray[np.float64]
+
+
+def read_map(path: str | Path) -> Array:
+    """Depth in metres, height x width, of a file: `.npy` and float TIFF hold metres, 16-bit PNG and TIFF millimetres.
+
+    Zero, infinity and NaN are unknown and filled like holes of a disparity. InputError names a file that is no map.
+    """
+    path = Path(path)
+    metres_HW = _metres(path)
+    if metres_HW.ndim != 2 or metres_HW.dtype.kind not in "fiu":
+        raise InputError(f"{path}: has the shape {metres_HW.shape} of {metres_HW.dtype}; depth maps are height x width")
+    metres_HW = metres_HW.astype(np.float64)
+    if np.nanmin(metres_HW, initial=0) < 0:
+        raise InputError(
+            f"{path}: holds negative depths; give metres (or millimetres in 16-bit files), 0 where unknown"
+        )
+    known_HW = np.isfinite(metres_HW) & (metres_HW > 0)
+    if not known_HW.any():
+        raise InputError(f"{path}: holds no known depth; give another map, or leave out --depth")
+    return 1 / fill_holes(np.where(known_HW, 1 / np.where(known_HW, metres_HW, 1), np.nan))
 
 
 def from_disparity(
@@ -48,6 +74,23 @@ def smooth(height: int, width: int, *, near_metres: float, far_metres: float, se
     closeness = 0.5 * ground + 0.5 * hills
     closeness = (closeness - closeness.min()) / (closeness.max() - closeness.min())
     return np.asarray(1 / (1 / far_metres + closeness * (1 / near_metres - 1 / far_metres)))
+
+
+def _metres(path: Path) -> npt.NDArray[Any]:
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        if path.suffix.lower() in (".tif", ".tiff"):
+            import tifffile
+
+            samples_HW = np.asarray(tifffile.imread(path, key=0))
+            return samples_HW / 1000 if samples_HW.dtype.kind == "u" else samples_HW
+    except (OSError, ValueError, EOFError, IndexError, RuntimeError) as error:
+        raise InputError(f"{path}: cannot be read as a depth map ({error}); give a whole file") from None
+    samples_HW3 = read_rgb(path)
+    if samples_HW3.dtype != np.uint16:
+        raise InputError(f"{path}: has 8 bits; depth maps as PNG hold millimetres in 16 bits of grey")
+    return samples_HW3[:, :, 0] / 1000
 
 
 def _last_known(values_HW: Array, known_HW: npt.NDArray[np.bool_]) -> Array:

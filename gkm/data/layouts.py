@@ -6,25 +6,19 @@ The only place that knows how data sets lay out their folders.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gkm.data import labels, pair_list
 from gkm.data.partners import Rule, match
-from gkm.data.photos import SUFFIXES, PhotoPair, Split
-from gkm.data.splitting import Shares, share_out
+from gkm.data.photo_tree import Tree, photo_tree
+from gkm.data.photos import PhotoPair, Split
+from gkm.data.splitting import SPLIT_WORDS, Shares, share_out
+from gkm.data.views import with_views
 from gkm.errors import InputError
 
-Tree = Mapping[str, Sequence[str]]
-"""Folder below the source, "" for itself -> names of its photographs; folders without photographs are in it, too."""
-
-DEEPEST_FOLDER = 4
 _DPD: dict[str, Split] = {"train_c": "train", "val_c": "validation", "test_c": "test"}
-_SPLIT_NAMES: dict[str, Split] = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 _BLURRED = ("source", "inputC", "input", "blurred", "blur", "defocused", "lq")
 _SHARP = ("target", "sharp", "gt", "GT", "ground_truth", "groundtruth", "all_in_focus", "hq")
 _CUHK_NAMES = ("out_of_focus", "motion")
@@ -52,7 +46,12 @@ class _Sides:
 
 
 def find_pairs(
-    source: str | Path, layout: str = "auto", *, sharp: str | Path | None = None, shares: Shares | None = None
+    source: str | Path,
+    layout: str = "auto",
+    *,
+    sharp: str | Path | None = None,
+    shares: Shares | None = None,
+    views: bool = False,
 ) -> Found:
     """All pairs of a folder or of a CSV file.
 
@@ -60,10 +59,21 @@ def find_pairs(
         layout: one of `LAYOUTS`, or "auto" to recognise it.
         sharp: the folder of the sharp partners, if `source` holds nothing but blurred photographs.
         shares: how pairs are shared out among the splits where the layout has none; left out: 70 / 15 / 15.
+        views: whether DPD's dual-pixel views are wanted, too.
 
     Raises InputError if nothing is recognised, or a partner is missing.
     """
-    source = Path(source)
+    found = _find(Path(source), layout, sharp, shares)
+    if not views:
+        return found
+    if found.layout != "dpd":
+        raise InputError(
+            f"--views: {source} has the layout {found.layout}, and only dpd has dual-pixel views; leave it out"
+        )
+    return replace(found, pairs=with_views(found.pairs), left_out=())
+
+
+def _find(source: Path, layout: str, sharp: str | Path | None, shares: Shares | None) -> Found:
     if layout not in ("auto", *LAYOUTS):
         raise InputError(f"--layout {layout}: is not known; use auto, {', '.join(LAYOUTS)}")
     if sharp is not None:
@@ -78,31 +88,6 @@ def find_pairs(
         if found := LAYOUTS[name](source, tree, shares):
             return found
     raise InputError(f"{source}: {_nothing_recognised(layout, source, tree)}")
-
-
-def photo_tree(folder: Path) -> dict[str, list[str]]:
-    """The photographs of a folder and of those below it, links followed once, hidden files and folders left out."""
-    tree: dict[str, list[str]] = {}
-    seen: set[tuple[int, int]] = set()
-
-    def visit(here: Path, name: str, depth: int) -> None:
-        status = here.stat()
-        if (place := (status.st_dev, status.st_ino)) in seen or depth > DEEPEST_FOLDER:
-            return
-        seen.add(place)
-        entries = sorted(path for path in here.iterdir() if not path.name.startswith("."))
-        tree[name] = [path.name for path in entries if path.suffix.lower() in SUFFIXES and not path.is_dir()]
-        for path in entries:
-            if path.is_dir():
-                visit(path, f"{name}/{path.name}".lstrip("/"), depth + 1)
-
-    try:
-        visit(folder, "", 0)
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or folder}: cannot be read ({(error.strerror or str(error)).lower()}); check permissions"
-        ) from None
-    return tree
 
 
 def _dpd(source: Path, tree: Tree, shares: Shares | None) -> Found | None:
@@ -268,7 +253,7 @@ def _paired(
 def _places(tree: Tree) -> Iterator[tuple[str, str, Split | None]]:
     """(folders above, folders below, split) in which sides are looked for."""
     yield "", "", None
-    for name, split in _SPLIT_NAMES.items():
+    for name, split in SPLIT_WORDS.items():
         yield f"{name}/", "", split
         yield "", f"/{name}", split
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,12 +12,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gkm import storage
-from gkm.data.photos import Split
+from gkm.data.photos import SPLITS, Split
 from gkm.errors import InputError
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION: Literal[2] = 2
 """Of shards and manifest; raise it when older code could not read them."""
+
+
+CARD = "data_card.html"
+"""Lies beside the manifest and is of no account to it."""
+_DATASET_FILE = re.compile(
+    rf"{re.escape(MANIFEST)}|{re.escape(CARD)}|({'|'.join(SPLITS)})-\d{{5}}(-[0-9a-f]{{8}})?\.parquet"
+)
 
 
 class _Record(BaseModel):
@@ -85,12 +93,16 @@ class Manifest(_Record):
     """Where the source lay when the data set was prepared."""
     source_stamp: str = ""
     """Changes when the source's files change; tells a finished preparation from an outdated one."""
+    left_out: tuple[str, ...] = ()
+    """What the source held besides."""
+    duplicates_allowed: bool = False
+    """Whether two splits were allowed to share scenes and photographs; then their scores are no test."""
     splits: dict[Split, SplitInfo]
 
     @model_validator(mode="after")
     def _split_by_scene(self) -> Self:
         seen: dict[str, Split] = {}
-        for split, info in self.splits.items():
+        for split, info in self.splits.items() if not self.duplicates_allowed else ():
             for scene in info.scenes:
                 refuse_leak(seen, scene, split)
         return self
@@ -145,6 +157,11 @@ def read_manifest(data: str | Path) -> Manifest:
     if not untouched:
         raise InputError(f"{location}: was edited, its checksum no longer fits its contents; {remedy}")
     return manifest
+
+
+def is_of_dataset(name: str) -> bool:
+    """Whether a data set has files of that name."""
+    return _DATASET_FILE.fullmatch(name) is not None
 
 
 def refuse_leak(seen: dict[str, Split], scene: str, split: Split) -> None:

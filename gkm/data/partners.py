@@ -36,7 +36,7 @@ def match(
     the number; else, if `by_order`, the place in the sorted folder. InputError names a photograph without a partner,
     and names that are not told apart everywhere.
     """
-    ours, theirs = _by_stem(blurred, blurred_folder), _by_stem(sharp, sharp_folder)
+    ours, theirs = by_stem(blurred, blurred_folder), by_stem(sharp, sharp_folder)
     if ours and theirs and not {stem.casefold() for stem in ours} & {stem.casefold() for stem in theirs}:
         (our_word, our_numbers), (their_word, their_numbers) = _numbers(ours), _numbers(theirs)
         if our_numbers and their_numbers and our_word != their_word:
@@ -53,11 +53,8 @@ def stem_of(name: str) -> str:
     return _stem(PurePosixPath(name).name)
 
 
-def _stem(name: str) -> str:
-    return unicodedata.normalize("NFC", PurePosixPath(name).stem)
-
-
-def _by_stem(names: Sequence[str], folder: str) -> dict[str, str]:
+def by_stem(names: Sequence[str], folder: str) -> dict[str, str]:
+    """Stem -> file name of a folder's photographs; InputError if two are not told apart everywhere."""
     found: dict[str, str] = {}
     seen: dict[str, str] = {}
     for name in sorted(names):
@@ -72,6 +69,10 @@ def _by_stem(names: Sequence[str], folder: str) -> dict[str, str]:
             raise InputError(f"{folder}/{name}: differs from {other} in {how} alone; rename or remove one of them")
         found[stem] = name
     return found
+
+
+def _stem(name: str) -> str:
+    return unicodedata.normalize("NFC", PurePosixPath(name).stem)
 
 
 def _numbers(named: dict[str, str]) -> tuple[str, dict[str, str]]:

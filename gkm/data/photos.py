@@ -43,6 +43,9 @@ class PhotoPair:
     sharp: Path
     label: str | None = None
     """Such as indoor or outdoor."""
+    left: Path | None = None
+    right: Path | None = None
+    """Views of a dual-pixel sensor."""
 
 
 class Header(NamedTuple):

@@ -15,8 +15,8 @@ import numpy as np
 
 from gkm.data import depth
 from gkm.data.defocus import Array, Lens, PointSpread, defocus
+from gkm.data.pair import Pair
 from gkm.data.photos import Pixels, Split, read_rgb
-from gkm.data.shards import Pair
 from gkm.errors import InputError
 
 RECIPE_VERSION = 1

@@ -5,7 +5,6 @@ A data set is a folder of shards and a `manifest.json`, written last. docs/data.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from gkm.data.manifest import (
     PairEntry,
     ShardEntry,
     SplitInfo,
+    is_of_dataset,
     read_manifest,
     refuse_leak,
 )
@@ -42,7 +42,6 @@ __all__ = [
     "write_shard",
 ]
 
-_DATASET_FILE = re.compile(rf"{re.escape(MANIFEST)}|data_card\.html|({'|'.join(SPLITS)})-\d{{5}}\.parquet")
 SHARD_BYTES = 128 * 2**20
 """A shard is closed when it holds this many bytes of decoded blurred and sharp pixels."""
 
@@ -87,7 +86,7 @@ def refuse_to_replace(out: str | Path, overwrite: bool) -> None:
         raise InputError(f"{out}: is a file; give a folder")
     names = storage.list_files(out)
     for name in names:
-        if not _DATASET_FILE.fullmatch(name):
+        if not is_of_dataset(name):
             raise InputError(f"{out}: holds {name}, which is not of a data set; give an empty or a new folder")
     if names and not overwrite:
         raise InputError(f"{out}: holds another data set; give another folder, or --overwrite to replace it")

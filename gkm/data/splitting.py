@@ -9,6 +9,12 @@ from typing import NamedTuple, Self
 from gkm.data.photos import SPLITS, Split
 from gkm.errors import InputError
 
+SPLIT_WORDS: dict[str, Split] = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What folders of splits are called."""
+
 
 class Shares(NamedTuple):
     """Parts of train, validation and test; DPD's by default (350 / 74 / 76 of 500)."""

@@ -1,0 +1,118 @@
+"""Two photographs in, how well the one fits the other out: shift, brightness, likeness, which is the sharper.
+
+Partners are photographs of one scene from one place. Where they are not, a network learns the error.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+from scipy.ndimage import gaussian_filter
+
+from gkm.data.photos import Pixels
+
+Grey: TypeAlias = npt.NDArray[np.float32]
+"""Height x width, 0 to 1."""
+
+LARGEST_SIDE = 640
+"""Photographs are compared after shrinking them to at most this many pixels."""
+_WIDTHS = (4, 24)
+"""Sigmas of the Gaussians whose difference keeps what survives defocus, and drops shading."""
+FARTHEST_SHIFT = 0.004
+"""Of the longer side (DPD: seven pixels); partners that lie farther apart are flagged."""
+BRIGHTNESS = (0.8, 1.25)
+LEAST_LIKENESS = 0.8
+"""Of real partners 0.99 and more, of strangers around zero."""
+MOST_SHARPNESS = 1.05
+
+
+class Fit(BaseModel):
+    """How a blurred photograph fits its sharp partner."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    right_pixels: float
+    down_pixels: float
+    """How far the blurred photograph's contents lie to the right of, and below, the sharp one's."""
+    brightness: float
+    """Mean of the blurred photograph over that of the sharp one."""
+    likeness: float
+    """Correlation of the two after undoing the shift, of what survives defocus; 1 for equal photographs."""
+    sharpness: float
+    """Fine detail of the blurred photograph over that of the sharp one; below 1 for partners."""
+    longer_side: int
+
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against the two being partners, in words."""
+        found = []
+        if self.likeness < LEAST_LIKENESS:
+            found.append(f"they show different things (likeness {self.likeness:.2f})")
+        elif max(abs(self.right_pixels), abs(self.down_pixels)) > FARTHEST_SHIFT * self.longer_side:
+            found.append(f"shifted by {self.right_pixels:+.0f}, {self.down_pixels:+.0f} pixels")
+        if not BRIGHTNESS[0] <= self.brightness <= BRIGHTNESS[1]:
+            found.append(f"brightness differs ({self.brightness:.2f} of the sharp one)")
+        if self.sharpness > MOST_SHARPNESS and self.likeness >= LEAST_LIKENESS:
+            found.append(f"the blurred one is the sharper ({self.sharpness:.2f})")
+        return tuple(found)
+
+
+def fit(blurred_HW3: Pixels, sharp_HW3: Pixels) -> Fit:
+    """Compares two photographs of one size."""
+    from skimage.registration import phase_cross_correlation
+
+    step = -(-max(blurred_HW3.shape[:2]) // LARGEST_SIDE)
+    blurred_HW, sharp_HW = shrunk(blurred_HW3, step), shrunk(sharp_HW3, step)
+    ours_HW, theirs_HW = _middle_frequencies(blurred_HW), _middle_frequencies(sharp_HW)
+    window_HW = np.hanning(ours_HW.shape[0])[:, None] * np.hanning(ours_HW.shape[1])
+    # Whitening the spectrum (the phase alone) would let noise speak where blur has left no signal.
+    (up, left), _, _ = phase_cross_correlation(
+        theirs_HW * window_HW, ours_HW * window_HW, upsample_factor=10, normalization=None
+    )
+    return Fit(
+        right_pixels=round(float(-left) * step, 2) + 0.0,
+        down_pixels=round(float(-up) * step, 2) + 0.0,
+        brightness=_ratio(blurred_HW.mean(), sharp_HW.mean()),
+        likeness=round(_likeness(ours_HW, theirs_HW, round(float(up)), round(float(left))), 4),
+        sharpness=_ratio(_detail(blurred_HW), _detail(sharp_HW)),
+        longer_side=max(blurred_HW3.shape[:2]),
+    )
+
+
+def shrunk(photo_HW3: Pixels, step: int) -> Grey:
+    """Luminance of a photograph, each pixel the mean of `step` x `step`; what does not fill one is cut off."""
+    height, width = (max(1, length // step) for length in photo_HW3.shape[:2])
+    inner_HW3 = photo_HW3[: height * step, : width * step]
+    blocks = inner_HW3.reshape(height, min(step, inner_HW3.shape[0]), width, min(step, inner_HW3.shape[1]), 3)
+    colours_HW3 = blocks.mean(axis=(1, 3), dtype=np.float32)
+    grey_HW = 0.299 * colours_HW3[..., 0] + 0.587 * colours_HW3[..., 1] + 0.114 * colours_HW3[..., 2]
+    return np.asarray(grey_HW / np.iinfo(photo_HW3.dtype).max, dtype=np.float32)
+
+
+def _middle_frequencies(grey_HW: Grey) -> Grey:
+    fine, coarse = (gaussian_filter(grey_HW, width) for width in _WIDTHS)
+    return np.asarray(fine - coarse)
+
+
+def _likeness(ours_HW: Grey, theirs_HW: Grey, up: int, left: int) -> float:
+    """Correlation of the parts that both show once `ours_HW` is moved by (up, left)."""
+    height, width = ours_HW.shape
+    if abs(up) >= height or abs(left) >= width:
+        return 0.0
+    ours_HW = ours_HW[max(0, -up) : height - max(0, up), max(0, -left) : width - max(0, left)]
+    theirs_HW = theirs_HW[max(0, up) : height + min(0, up), max(0, left) : width + min(0, left)]
+    norm = float(np.sqrt(np.square(ours_HW).sum() * np.square(theirs_HW).sum()))
+    if norm < 1e-6 * ours_HW.size:  # two plain surfaces
+        return 1.0
+    share = ours_HW.size / (height * width)
+    return float((ours_HW * theirs_HW).sum()) / norm if share > 0.5 else 0.0
+
+
+def _detail(grey_HW: Grey) -> float:
+    return float(np.abs(grey_HW - gaussian_filter(grey_HW, 1)).mean())
+
+
+def _ratio(ours: float, theirs: float) -> float:
+    return round(float((ours + 1e-4) / (theirs + 1e-4)), 4)
