@@ -1,4 +1,4 @@
-"""A photograph's size and random numbers in, the same crop of a blurred photograph and its sharp partner out."""
+"""A photograph's size and random numbers in; where a crop lies in it, and how it is turned, out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gkm.data.photos import Pixels
+from gkm.data.encoding import Planes
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,16 @@ def draw(photos: int, crops_per_photo: int, total: int, flips: bool, generator: 
     )
 
 
-def take(photo_HW3: Pixels, crops: Crops, index: int, crop_pixels: int) -> Pixels:
-    """Crop `index` of `photo_HW3`, crop_pixels x crop_pixels x 3: a view, nothing is copied."""
-    height, width = photo_HW3.shape[:2]
-    top = int(crops.row[index] * (height - crop_pixels + 1))
-    left = int(crops.column[index] * (width - crop_pixels + 1))
-    crop: Pixels = photo_HW3[top : top + crop_pixels, left : left + crop_pixels]
+def corner(crops: Crops, index: int, height: int, width: int, crop_pixels: int) -> tuple[int, int]:
+    """Top row and left column of crop `index` in a photograph of that size."""
+    return (
+        int(crops.row[index] * (height - crop_pixels + 1)),
+        int(crops.column[index] * (width - crop_pixels + 1)),
+    )
+
+
+def turned(crop_3HW: Planes, crops: Crops, index: int) -> Planes:
+    """A crop, 3 x crop_pixels x crop_pixels, mirrored and turned as drawn: a view, nothing is copied."""
     if crops.flip[index]:
-        crop = crop[:, ::-1]
-    return np.rot90(crop, crops.quarter_turns[index])
+        crop_3HW = crop_3HW[:, :, ::-1]
+    return np.rot90(crop_3HW, crops.quarter_turns[index], axes=(1, 2))

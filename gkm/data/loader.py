@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,14 @@ import torch
 from torch import Tensor
 
 from gkm.data.cache import CachedSplit
-from gkm.data.crops import Crops, draw, take
+from gkm.data.crops import Crops, corner, draw, turned
+from gkm.data.encoding import Planes
 from gkm.data.noise import add_noise
-from gkm.data.photos import Pixels
+from gkm.data.prefetch import in_order
 from gkm.errors import InputError
+
+STREAMING_WORKERS = 4
+"""Threads for pairs that are not cached."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class CropLoader:
         crops_per_photo: crops of each photograph in an epoch. The last batch is filled with crops of random ones.
         flips: adds mirror images and quarter turns to the paper's random crop.
         noise_sigma_8bit: standard deviation of the noise added to blurred crops, in 8-bit grey levels.
+        workers: threads that make batches ahead of time. Left out: none if all pairs are cached, for then a batch costs
+            less than handing it over; else as many as hide the way to the storage.
 
     Raises:
         InputError: a photograph is smaller than the crops.
@@ -56,6 +63,7 @@ class CropLoader:
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        workers: int | None = None,
     ) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} is not below world_size {world_size}")
@@ -69,6 +77,7 @@ class CropLoader:
         self.rank = rank
         self.share = max(1, batch_size // world_size)
         self.global_batch_size = self.share * world_size
+        self.workers = workers if workers is not None else (STREAMING_WORKERS if split.streamed else 0)
 
     @property
     def batches_per_epoch(self) -> int:
@@ -84,17 +93,23 @@ class CropLoader:
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """This rank's batches of an epoch from `start_batch` on."""
         crops = self.crops(epoch)
-        for batch in range(start_batch, self.batches_per_epoch):
-            first = batch * self.global_batch_size + self.rank * self.share
-            yield self._batch(crops, range(first, first + self.share))
+        firsts = (
+            batch * self.global_batch_size + self.rank * self.share
+            for batch in range(start_batch, self.batches_per_epoch)
+        )
+        chosen = (range(first, first + self.share) for first in firsts)
+        yield from in_order(partial(self._batch, crops), chosen, self.workers)
 
     def _batch(self, crops: Crops, chosen: range) -> Batch:
         shape = (len(chosen), 3, self.crop_pixels, self.crop_pixels)
         blurred_B3HW, sharp_B3HW = np.empty(shape, np.float32), np.empty(shape, np.float32)
         for place, index in enumerate(chosen):
-            pair = self.split[crops.photo[index]]
-            _copy(take(pair.blurred_HW3, crops, index, self.crop_pixels), blurred_B3HW[place])
-            _copy(take(pair.sharp_HW3, crops, index, self.crop_pixels), sharp_B3HW[place])
+            photo = int(crops.photo[index])
+            entry = self.split.entries[photo]
+            top, left = corner(crops, index, entry.height, entry.width, self.crop_pixels)
+            blurred_3HW, sharp_3HW = self.split.window(photo, top, left, self.crop_pixels, self.crop_pixels)
+            _copy(turned(blurred_3HW, crops, index), blurred_B3HW[place])
+            _copy(turned(sharp_3HW, crops, index), sharp_B3HW[place])
         blurred = torch.from_numpy(blurred_B3HW)
         if self.noise_sigma_8bit:
             seeds = crops.noise_seed[chosen.start : chosen.stop]
@@ -107,10 +122,10 @@ class CropLoader:
         return Batch(blurred, torch.from_numpy(sharp_B3HW))
 
 
-def _copy(crop_HW3: Pixels, target_3HW: npt.NDArray[np.float32]) -> None:
+def _copy(crop_3HW: Planes, target_3HW: npt.NDArray[np.float32]) -> None:
     """Scales a crop to [0, 1] straight into its place in the batch."""
-    white = np.float32(np.iinfo(crop_HW3.dtype).max)
-    np.divide(crop_HW3.transpose(2, 0, 1), white, out=target_3HW, dtype=np.float32)
+    white = np.float32(np.iinfo(crop_3HW.dtype).max)
+    np.divide(crop_3HW, white, out=target_3HW, dtype=np.float32)
 
 
 def _refuse_small(split: CachedSplit, crop_pixels: int) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from gkm.data.encoding import Planes
 from gkm.data.photos import Pixels
 from gkm.errors import InputError
 
@@ -53,3 +55,10 @@ class Pair:
             yield "left", self.left_HW3
         if self.right_HW3 is not None:
             yield "right", self.right_HW3
+
+
+class Sides(NamedTuple):
+    """A blurred photograph and its sharp partner, or the same window of both, colour by colour: 3 x height x width."""
+
+    blurred_3HW: Planes  # noqa: N815
+    sharp_3HW: Planes  # noqa: N815

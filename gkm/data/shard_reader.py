@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from gkm import storage
 from gkm.data.encoding import Block, Planes, blocks_of, decode
-from gkm.data.manifest import PairEntry, ShardEntry
+from gkm.data.manifest import ShardEntry
 from gkm.data.pair import Pair
 from gkm.data.shard_file import CHECKS, PHOTOGRAPHS, SIDES
 from gkm.errors import InputError
@@ -85,16 +85,16 @@ def read_shard(data: str | Path, shard: ShardEntry) -> Iterator[Pair]:
     reader = load_shard(data, shard)
     for index, entry in enumerate(shard.pairs):
         columns = [name for name in PHOTOGRAPHS if getattr(entry, f"{name}_sha256")]
-        planes = {name: empty_planes(entry) for name in columns}
+        planes = {name: empty_planes(entry.bits, entry.height, entry.width) for name in columns}
         reader.decode(index, list(planes.values()), columns)
         photos = {f"{name}_HW3": photo_3HW.transpose(1, 2, 0) for name, photo_3HW in planes.items()}
         yield Pair(entry.scene, entry.name, label=entry.label, **photos)
 
 
-def empty_planes(entry: PairEntry) -> Planes:
-    """Room for a photograph of a pair."""
-    shape = (3, entry.height, entry.width)
-    return np.empty(shape, np.uint16) if entry.bits == 16 else np.empty(shape, np.uint8)
+def empty_planes(bits: int, height: int, width: int) -> Planes:
+    """Room for a photograph, or for a part of it."""
+    shape = (3, height, width)
+    return np.empty(shape, np.uint16) if bits == 16 else np.empty(shape, np.uint8)
 
 
 class _Ranges(io.RawIOBase):
