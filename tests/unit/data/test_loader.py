@@ -30,7 +30,7 @@ def _places(crop_3HW, pairs, side):
     found = []
     for flip in (False, True):
         for turns in range(4):
-            # take() mirrors first and turns then, so this undoes it in the other order
+            # crops are mirrored first and turned then, so this undoes it in the other order
             upright = np.rot90(pixels, -turns)[:, ::-1] if flip else np.rot90(pixels, -turns)
             for index, pair in enumerate(pairs):
                 photo = getattr(pair, side)
@@ -113,6 +113,16 @@ def test_ranks_share_the_same_batches_without_overlap(split, noise):
 def test_more_ranks_than_crops_get_one_each(split):
     loaders = [_loader(split, batch_size=2, rank=rank, world_size=3) for rank in range(3)]
     assert [len(next(loader.epoch(0)).sharp_B3HW) for loader in loaders] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("noise", [0.0, 5.0])
+def test_streaming_and_threads_give_the_same_batches(data, split, tmp_path, noise):
+    streamed = open_split(data, "train", tmp_path / "cache", cache_bytes=0)
+    assert (_loader(split).workers, _loader(streamed).workers > 0) == (0, True)
+    wanted = _stacked(_loader(split, flips=True, noise_sigma_8bit=noise).epoch(1, start_batch=2))
+    for pairs, workers in ((streamed, 0), (streamed, 3), (split, 1), (split, 16)):
+        loader = _loader(pairs, flips=True, noise_sigma_8bit=noise, workers=workers)
+        assert torch.equal(_stacked(loader.epoch(1, start_batch=2)), wanted)
 
 
 def test_noise_is_on_the_blurred_crops_alone_and_of_its_sigma(split):
