@@ -67,10 +67,12 @@ def fit(blurred_HW3: Pixels, sharp_HW3: Pixels) -> Fit:
     blurred_HW, sharp_HW = shrunk(blurred_HW3, step), shrunk(sharp_HW3, step)
     ours_HW, theirs_HW = _middle_frequencies(blurred_HW), _middle_frequencies(sharp_HW)
     window_HW = np.hanning(ours_HW.shape[0])[:, None] * np.hanning(ours_HW.shape[1])
-    # Whitening the spectrum (the phase alone) would let noise speak where blur has left no signal.
-    (up, left), _, _ = phase_cross_correlation(
-        theirs_HW * window_HW, ours_HW * window_HW, upsample_factor=10, normalization=None
-    )
+    up = left = 0.0
+    if not _plain(ours_HW) and not _plain(theirs_HW):
+        # Whitening the spectrum (the phase alone) would let noise speak where blur has left no signal.
+        (up, left), _, _ = phase_cross_correlation(
+            theirs_HW * window_HW, ours_HW * window_HW, upsample_factor=10, normalization=None
+        )
     return Fit(
         right_pixels=round(float(-left) * step, 2) + 0.0,
         down_pixels=round(float(-up) * step, 2) + 0.0,
@@ -103,11 +105,15 @@ def _likeness(ours_HW: Grey, theirs_HW: Grey, up: int, left: int) -> float:
         return 0.0
     ours_HW = ours_HW[max(0, -up) : height - max(0, up), max(0, -left) : width - max(0, left)]
     theirs_HW = theirs_HW[max(0, up) : height + min(0, up), max(0, left) : width + min(0, left)]
+    if _plain(ours_HW) or _plain(theirs_HW):
+        return float(_plain(ours_HW) == _plain(theirs_HW))
     norm = float(np.sqrt(np.square(ours_HW).sum() * np.square(theirs_HW).sum()))
-    if norm < 1e-6 * ours_HW.size:  # two plain surfaces
-        return 1.0
     share = ours_HW.size / (height * width)
     return float((ours_HW * theirs_HW).sum()) / norm if share > 0.5 else 0.0
+
+
+def _plain(middle_HW: Grey) -> bool:
+    return float(np.square(middle_HW).mean()) < 1e-8
 
 
 def _detail(grey_HW: Grey) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def _metres(path: Path) -> npt.NDArray[Any]:
 
             samples_HW = np.asarray(tifffile.imread(path, key=0))
             return samples_HW / 1000 if samples_HW.dtype.kind == "u" else samples_HW
-    except (OSError, ValueError, EOFError, IndexError, RuntimeError) as error:
+    except (OSError, ValueError, EOFError, LookupError, RuntimeError, struct.error) as error:
         raise InputError(f"{path}: cannot be read as a depth map ({error}); give a whole file") from None
     samples_HW3 = read_rgb(path)
     if samples_HW3.dtype != np.uint16:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -185,7 +186,7 @@ def _deep_tiff(image: Image.Image, path: Path) -> Pixels | None:
 
     try:
         pixels = tifffile.imread(path, key=0)
-    except (tifffile.TiffFileError, ValueError, IndexError, RuntimeError) as error:
+    except (tifffile.TiffFileError, ValueError, LookupError, RuntimeError, struct.error) as error:
         raise InputError(f"{path}: this TIFF cannot be read ({error}); save it as uncompressed TIFF or PNG") from None
     if pixels.dtype.kind != "u" or pixels.dtype.itemsize != 2:
         raise InputError(f"{path}: holds {pixels.dtype} samples; save it with 8 or 16 bits per channel")
