@@ -5,7 +5,7 @@ Partners are photographs of one scene from one place. Where they are not, a netw
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -59,13 +59,37 @@ class Fit(BaseModel):
         return tuple(found)
 
 
-def fit(blurred_HW3: Pixels, sharp_HW3: Pixels) -> Fit:
+class Shrunk(NamedTuple):
+    """A photograph's luminance, small."""
+
+    grey_HW: Grey  # noqa: N815
+    step: int
+    """Each value is the mean of step x step pixels."""
+    longer_side: int
+    """Of the photograph, in pixels."""
+
+
+def shrunk(photo_HW3: Pixels) -> Shrunk:
+    """The luminance of a photograph, of at most `LARGEST_SIDE` values a side; what does not fill one is cut off."""
+    longer_side = max(photo_HW3.shape[:2])
+    step = -(-longer_side // LARGEST_SIDE)
+    height, width = (max(1, length // step) for length in photo_HW3.shape[:2])
+    colours_HW3 = np.zeros((height, width, 3), np.float32)
+    rows, columns = (min(step, length) for length in photo_HW3.shape[:2])
+    for row in range(rows):
+        for column in range(columns):
+            colours_HW3 += photo_HW3[row : row + step * height : step, column : column + step * width : step]
+    grey_HW = 0.299 * colours_HW3[..., 0] + 0.587 * colours_HW3[..., 1] + 0.114 * colours_HW3[..., 2]
+    grey_HW /= np.float32(rows * columns) * np.iinfo(photo_HW3.dtype).max
+    return Shrunk(np.asarray(grey_HW, dtype=np.float32), step, longer_side)
+
+
+def fit(blurred: Shrunk, sharp: Shrunk) -> Fit:
     """Compares two photographs of one size."""
     from skimage.registration import phase_cross_correlation
 
-    step = -(-max(blurred_HW3.shape[:2]) // LARGEST_SIDE)
-    blurred_HW, sharp_HW = shrunk(blurred_HW3, step), shrunk(sharp_HW3, step)
-    ours_HW, theirs_HW = _middle_frequencies(blurred_HW), _middle_frequencies(sharp_HW)
+    step = blurred.step
+    ours_HW, theirs_HW = _middle_frequencies(blurred.grey_HW), _middle_frequencies(sharp.grey_HW)
     window_HW = np.hanning(ours_HW.shape[0])[:, None] * np.hanning(ours_HW.shape[1])
     up = left = 0.0
     if not _plain(ours_HW) and not _plain(theirs_HW):
@@ -76,21 +100,11 @@ def fit(blurred_HW3: Pixels, sharp_HW3: Pixels) -> Fit:
     return Fit(
         right_pixels=round(float(-left) * step, 2) + 0.0,
         down_pixels=round(float(-up) * step, 2) + 0.0,
-        brightness=_ratio(blurred_HW.mean(), sharp_HW.mean()),
+        brightness=_ratio(blurred.grey_HW.mean(), sharp.grey_HW.mean()),
         likeness=round(_likeness(ours_HW, theirs_HW, round(float(up)), round(float(left))), 4),
-        sharpness=_ratio(_detail(blurred_HW), _detail(sharp_HW)),
-        longer_side=max(blurred_HW3.shape[:2]),
+        sharpness=_ratio(_detail(blurred.grey_HW), _detail(sharp.grey_HW)),
+        longer_side=blurred.longer_side,
     )
-
-
-def shrunk(photo_HW3: Pixels, step: int) -> Grey:
-    """Luminance of a photograph, each pixel the mean of `step` x `step`; what does not fill one is cut off."""
-    height, width = (max(1, length // step) for length in photo_HW3.shape[:2])
-    inner_HW3 = photo_HW3[: height * step, : width * step]
-    blocks = inner_HW3.reshape(height, min(step, inner_HW3.shape[0]), width, min(step, inner_HW3.shape[1]), 3)
-    colours_HW3 = blocks.mean(axis=(1, 3), dtype=np.float32)
-    grey_HW = 0.299 * colours_HW3[..., 0] + 0.587 * colours_HW3[..., 1] + 0.114 * colours_HW3[..., 2]
-    return np.asarray(grey_HW / np.iinfo(photo_HW3.dtype).max, dtype=np.float32)
 
 
 def _middle_frequencies(grey_HW: Grey) -> Grey:

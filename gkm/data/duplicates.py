@@ -14,8 +14,8 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from gkm.data.alignment import shrunk
-from gkm.data.photos import Pixels, Split
+from gkm.data.alignment import Shrunk
+from gkm.data.photos import Split
 
 _HASH_SIDE = 16
 _PICTURE_SIDE = 32
@@ -36,10 +36,9 @@ class Print(BaseModel):
     """32 x 32 grey values, base64."""
 
     @classmethod
-    def of(cls, photo_HW3: Pixels) -> Self:
+    def of(cls, photo: Shrunk) -> Self:
         """The print of a photograph."""
-        grey_HW = shrunk(photo_HW3, max(1, min(photo_HW3.shape[:2]) // 128))
-        image = Image.fromarray(grey_HW)
+        image = Image.fromarray(photo.grey_HW)
         hashed = np.asarray(image.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX))
         picture = np.asarray(image.resize((_PICTURE_SIDE, _PICTURE_SIDE), Image.Resampling.BOX))
         return cls(

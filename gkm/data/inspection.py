@@ -10,10 +10,9 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from gkm.data.alignment import Fit, fit, shrunk
+from gkm.data.alignment import Fit, Shrunk, fit, shrunk
 from gkm.data.duplicates import Print
 from gkm.data.pair import Pair
-from gkm.data.photos import Pixels
 
 HISTOGRAM_BINS = 32
 PICTURE_PIXELS = 192
@@ -32,20 +31,21 @@ class Facts(BaseModel):
     sharp_print: Print
     blurred_histogram: tuple[float, ...]
     sharp_histogram: tuple[float, ...]
-    """Shares of the pixels in equal steps of luminance."""
+    """Shares of the shrunk photographs in equal steps of luminance."""
     picture: str
     """Blurred and sharp side by side: JPEG, base64."""
 
     @classmethod
     def of(cls, pair: Pair) -> Self:
         """Looks at a pair."""
+        blurred, sharp = shrunk(pair.blurred_HW3), shrunk(pair.sharp_HW3)
         return cls(
-            fit=fit(pair.blurred_HW3, pair.sharp_HW3),
+            fit=fit(blurred, sharp),
             psnr=_psnr(pair),
-            blurred_print=Print.of(pair.blurred_HW3),
-            sharp_print=Print.of(pair.sharp_HW3),
-            blurred_histogram=_histogram(pair.blurred_HW3),
-            sharp_histogram=_histogram(pair.sharp_HW3),
+            blurred_print=Print.of(blurred),
+            sharp_print=Print.of(sharp),
+            blurred_histogram=_histogram(blurred),
+            sharp_histogram=_histogram(sharp),
             picture=_picture(pair),
         )
 
@@ -63,10 +63,9 @@ def _psnr(pair: Pair) -> float | None:
     return round(10 * float(np.log10(white**2 / error)), 3) if error else None
 
 
-def _histogram(photo_HW3: Pixels) -> tuple[float, ...]:
-    grey_HW = shrunk(photo_HW3, 2)
-    counts, _ = np.histogram(grey_HW, bins=HISTOGRAM_BINS, range=(0, 1))
-    return tuple(round(float(count) / grey_HW.size, 5) for count in counts)
+def _histogram(photo: Shrunk) -> tuple[float, ...]:
+    counts, _ = np.histogram(photo.grey_HW, bins=HISTOGRAM_BINS, range=(0, 1))
+    return tuple(round(float(count) / photo.grey_HW.size, 5) for count in counts)
 
 
 def _picture(pair: Pair) -> str:

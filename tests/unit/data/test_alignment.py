@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from gkm.data.alignment import fit
+from gkm.data import alignment
+
+
+def fit(blurred_HW3, sharp_HW3):
+    return alignment.fit(alignment.shrunk(blurred_HW3), alignment.shrunk(sharp_HW3))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -49,3 +53,12 @@ def test_other_faults_are_named(scene_photos):
 def test_plain_surfaces_are_no_matter(value):
     plain = np.full((16, 20, 3), value, np.uint8)
     assert fit(plain, plain).doubts() == ()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 20), (641, 20), (20, 1500), (700, 1300)])
+def test_shrinking_is_the_mean_of_squares(size):
+    photo = np.random.default_rng(0).integers(0, 65536, (*size, 3), dtype=np.uint16)
+    small = alignment.shrunk(photo)
+    assert max(small.grey_HW.shape) <= alignment.LARGEST_SIDE
+    corner = photo[: small.step, : small.step].mean(axis=(0, 1)) @ (0.299, 0.587, 0.114) / 65535
+    assert small.grey_HW[0, 0] == pytest.approx(corner, rel=1e-5)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gkm.data.alignment import shrunk
 from gkm.data.duplicates import Photograph, Print, find_duplicates
 
 
 def _photograph(split, scene, photo):
-    return Photograph(split, scene, scene, str(hash(photo.tobytes())), Print.of(photo))
+    return Photograph(split, scene, scene, str(hash(photo.tobytes())), Print.of(shrunk(photo)))
 
 
 def _compressed(photo):
