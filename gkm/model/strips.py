@@ -25,8 +25,8 @@ HALO_ROWS = 4
 """More than a block's three convolutions, or a gate, or (at half the size) the Conv-LSTM reaches; a multiple of the
 encoder's stride, so that strips fall on whole rows of every level."""
 
-STRIP_NUMBERS = 24_000_000
-"""Numbers in one strip of features, about 100 MB."""
+STRIP_NUMBERS = 12_000_000
+"""Numbers in one strip of features, about 50 MB."""
 
 
 class Strips:
