@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import zoom
 
+from gkm import storage
 from gkm.data.photos import read_rgb
 from gkm.errors import InputError
 
@@ -21,7 +22,7 @@ def read_map(path: str | Path) -> Array:
 
     Zero, infinity and NaN are unknown and filled like holes of a disparity. InputError names a file that is no map.
     """
-    path = Path(path)
+    path = storage.path(path)
     metres_HW = _metres(path)
     if metres_HW.ndim != 2 or metres_HW.dtype.kind not in "fiu":
         raise InputError(f"{path}: has the shape {metres_HW.shape} of {metres_HW.dtype}; depth maps are height x width")
@@ -80,11 +81,13 @@ def smooth(height: int, width: int, *, near_metres: float, far_metres: float, se
 def _metres(path: Path) -> npt.NDArray[Any]:
     try:
         if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
+            with path.open("rb") as file:
+                return np.asarray(np.load(file, allow_pickle=False))
         if path.suffix.lower() in (".tif", ".tiff"):
             import tifffile
 
-            samples_HW = np.asarray(tifffile.imread(path, key=0))
+            with path.open("rb") as file:
+                samples_HW = np.asarray(tifffile.imread(file, key=0))
             return samples_HW / 1000 if samples_HW.dtype.kind == "u" else samples_HW
     except (OSError, ValueError, EOFError, LookupError, RuntimeError, struct.error) as error:
         raise InputError(f"{path}: cannot be read as a depth map ({error}); give a whole file") from None

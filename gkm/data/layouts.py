@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gkm import storage
 from gkm.data import labels, pair_list
 from gkm.data.partners import Rule, match
 from gkm.data.photo_tree import Tree, photo_tree
@@ -63,7 +64,7 @@ def find_pairs(
 
     Raises InputError if nothing is recognised, or a partner is missing.
     """
-    found = _find(Path(source), layout, sharp, shares)
+    found = _find(storage.path(source), layout, sharp, shares)
     if not views:
         return found
     if found.layout != "dpd":
@@ -77,7 +78,7 @@ def _find(source: Path, layout: str, sharp: str | Path | None, shares: Shares | 
     if layout not in ("auto", *LAYOUTS):
         raise InputError(f"--layout {layout}: is not known; use auto, {', '.join(LAYOUTS)}")
     if sharp is not None:
-        return _between(source, Path(sharp), shares)
+        return _between(source, storage.path(sharp), shares)
     if layout in ("auto", "csv") and source.suffix.lower() == ".csv" and not source.is_dir():
         return _from_list(source, shares)
     if not source.is_dir():

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from gkm import storage
 from gkm.errors import InputError
-from gkm.storage import replacing
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -64,7 +64,7 @@ class Header(NamedTuple):
 
 def read_header(path: str | Path) -> Header:
     """Size and bits (8 or 16) of a photograph, from its first bytes alone; InputError as for `read_rgb`."""
-    path = Path(path)
+    path = storage.path(path)
     with _opened(path) as image:
         width, height = image.size
         bits = _bits(image)
@@ -81,7 +81,7 @@ def read_rgb(path: str | Path) -> Pixels:
     The EXIF orientation is applied. Grey becomes three equal channels, a palette its colours, CMYK is converted
     without a colour profile, an alpha channel is dropped. InputError names the file, the reason and the remedy.
     """
-    path = Path(path)
+    path = storage.path(path)
     with _opened(path) as image:
         match image.format:
             case "PNG":
@@ -99,7 +99,7 @@ def write_rgb(path: str | Path, image_HW3: npt.NDArray[np.uint8]) -> None:
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
     if kind is None:
         raise InputError(f"{path}: photographs are written as PNG or JPEG; let the name end in .png or .jpg")
-    with replacing(path) as partial:
+    with storage.replacing(path) as partial:
         Image.fromarray(image_HW3).save(partial, format=kind, quality=95)
 
 
@@ -111,7 +111,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise InputError(f"{path}: is empty; copy the photograph again")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with path.open("rb") as file, Image.open(file) as image:
                 _judge_size(path, *image.size)
                 yield image
     except InputError:
@@ -185,7 +185,8 @@ def _deep_tiff(image: Image.Image, path: Path) -> Pixels | None:
     import tifffile
 
     try:
-        pixels = tifffile.imread(path, key=0)
+        with path.open("rb") as file:
+            pixels = tifffile.imread(file, key=0)
     except (tifffile.TiffFileError, ValueError, LookupError, RuntimeError, struct.error) as error:
         raise InputError(f"{path}: this TIFF cannot be read ({error}); save it as uncompressed TIFF or PNG") from None
     if pixels.dtype.kind != "u" or pixels.dtype.itemsize != 2:

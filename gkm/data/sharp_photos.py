@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from gkm import storage
 from gkm.data import depth
 from gkm.data.defocus import defocus
 from gkm.data.optics import Optics
@@ -42,7 +43,7 @@ def find_sharp_photos(folder: str | Path, depth_maps: str | Path | None, shares:
 
     Depth maps have the photographs' names, in the same folders below `depth_maps`. InputError if one is missing.
     """
-    folder, maps = Path(folder), Path(depth_maps) if depth_maps is not None else None
+    folder, maps = storage.path(folder), storage.path(depth_maps) if depth_maps is not None else None
     for place in filter(None, (folder, maps)):
         if not place.is_dir():
             raise InputError(f"{place}: there is no such folder; give one of photographs")

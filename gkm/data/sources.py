@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from gkm import storage
 from gkm.data import sample, sharp_photos
 from gkm.data.layouts import Found, find_pairs
 from gkm.data.optics import Optics
@@ -75,7 +76,7 @@ def open_source(
     """The embedded sample set for "sample", or else the folder or list of that name, as `find_pairs` reads it."""
     if str(name) == "sample":
         return sample_source()
-    return _photo_source(Path(name), find_pairs(name, layout, sharp=sharp, shares=shares, views=views))
+    return _photo_source(storage.path(name), find_pairs(name, layout, sharp=sharp, shares=shares, views=views))
 
 
 def sharp_source(
@@ -103,7 +104,7 @@ def sharp_source(
             "depth": blur,
             "optics": optics.model_dump(mode="json") | {"focus_metres": list(optics.focuses)},
         },
-        origin=str(Path(folder).absolute()),
+        origin=str(storage.path(folder).absolute()),
         stamp=stamp_of([item.split, item.scene, item.stamp, item.label] for item in items),
         items=items,
         recognised=f"{len(photos)} sharp photographs with {blur}, each focused at "

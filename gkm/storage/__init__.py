@@ -32,6 +32,7 @@ __all__ = [
     "list_files",
     "local_path",
     "new_folder",
+    "path",
     "read_bytes",
     "read_range",
     "replacing",
@@ -82,6 +83,15 @@ def local_path(location: Location) -> Path:
     if is_remote(location):
         raise InputError(f"{absolute(location)}: lies in S3; give a folder on this machine")
     return Path(location)
+
+
+def path(location: Location) -> Path:
+    """`location` to be walked and read as `pathlib` does it, wherever it is; one in S3 cannot be written so."""
+    if not is_remote(location):
+        return Path(location)
+    from gkm.storage.s3_path import S3Path
+
+    return S3Path(location)
 
 
 def exists(location: Location) -> bool:

@@ -47,7 +47,7 @@ class _Handler(FileSystemHandler):  # type: ignore[misc]
                 found[path] = FileInfo(path, FileType.Directory)
             path = f"{base}/{name}"
             found[path] = FileInfo(path, FileType.File, size=entry.size, mtime=entry.modified)
-        if not found and not selector.allow_not_found and s3.size(_location(base)) is None:
+        if not found and not selector.allow_not_found and s3.status(_location(base)) is None:
             raise FileNotFoundError(base)
         depth = len(PurePosixPath(base).parts) + 1
         return [info for path, info in found.items() if selector.recursive or len(PurePosixPath(path).parts) == depth]
@@ -78,7 +78,7 @@ class _Handler(FileSystemHandler):  # type: ignore[misc]
         return self.open_input_file(path)
 
     def open_input_file(self, path: str) -> pa.NativeFile:
-        if s3.size(_location(path)) is None:
+        if s3.status(_location(path)) is None:
             raise FileNotFoundError(path)
         return pa.BufferReader(s3.read_bytes(_location(path)))
 
@@ -125,9 +125,9 @@ def _location(path: str) -> str:
 
 
 def _info(path: str) -> FileInfo:
-    size = s3.size(_location(path))
-    if size is not None:
-        return FileInfo(path, FileType.File, size=size)
+    entry = s3.status(_location(path))
+    if entry is not None:
+        return FileInfo(path, FileType.File, size=entry.size, mtime=entry.modified)
     if s3.holds_files(_location(path)):
         return FileInfo(path, FileType.Directory)
     return FileInfo(path, FileType.NotFound)

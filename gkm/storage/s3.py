@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ MULTIPART_BYTES = 16 * 2**20
 """Larger files travel in parts of this size, a few at a time."""
 _TRANSFER = TransferConfig(multipart_threshold=MULTIPART_BYTES, multipart_chunksize=MULTIPART_BYTES, max_concurrency=4)
 _DELETE_AT_ONCE = 1000
+_NO_TIME = datetime.fromtimestamp(0, UTC)
 _LOCATION = re.compile(r"s3://?([^/]*)/*(.*)")
 
 
@@ -45,18 +46,19 @@ class Entry:
 
 def exists(location: Location) -> bool:
     """See `gkm.storage.exists`."""
-    return size(location) is not None or holds_files(location)
+    return status(location) is not None or holds_files(location)
 
 
-def size(location: Location) -> int | None:
-    """Bytes of the file at `location`; None if there is none."""
+def status(location: Location) -> Entry | None:
+    """What is known of the file at `location`; None if there is none."""
     bucket, key = split(location)
     if not key:
         return None
 
-    def head() -> int | None:
+    def head() -> Entry | None:
         try:
-            return int(client().head_object(Bucket=bucket, Key=key)["ContentLength"])
+            found = client().head_object(Bucket=bucket, Key=key)
+            return Entry(key.rpartition("/")[2], found["ContentLength"], found["LastModified"])
         except ClientError as error:
             if error.response["ResponseMetadata"].get("HTTPStatusCode") == 404:
                 return None
@@ -64,7 +66,7 @@ def size(location: Location) -> int | None:
             client().list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
             raise
 
-    found: int | None = _call(location, head)
+    found: Entry | None = _call(location, head)
     return found
 
 
@@ -133,18 +135,16 @@ def holds_files(location: Location) -> bool:
 
 def entries(location: Location, page_files: int = 1000) -> Iterator[Entry]:
     """All files below `location`; a request each for `page_files` of them."""
-    bucket, key = split(location)
-    prefix = f"{key}/" if key else ""
-    token: dict[str, str] = {}
-    while True:
-        request = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": page_files, **token}
-        page = _call(location, functools.partial(client().list_objects_v2, **request))
-        for found in page.get("Contents", ()):
-            if not found["Key"].endswith("/"):  # consoles mark empty folders so
-                yield Entry(found["Key"][len(prefix) :], found["Size"], found["LastModified"])
-        if not page.get("IsTruncated"):
-            return
-        token = {"ContinuationToken": page["NextContinuationToken"]}
+    for page, skip in _pages(location, MaxKeys=page_files):
+        yield from _listed(page, skip)
+
+
+def children(location: Location) -> Iterator[Entry]:
+    """Files right below `location`, and folders, whose names end in a slash."""
+    for page, skip in _pages(location, Delimiter="/"):
+        for found in page.get("CommonPrefixes", ()):
+            yield Entry(found["Prefix"][skip:], 0, _NO_TIME)
+        yield from _listed(page, skip)
 
 
 def delete(location: Location) -> None:
@@ -185,6 +185,26 @@ def _client(process: int) -> Any:
         return boto3.session.Session().client("s3", config=config)
     except (BotoCoreError, ValueError) as error:
         raise explained("s3", error, None) from None
+
+
+def _pages(location: Location, **more: Any) -> Iterator[tuple[Any, int]]:
+    """Answers to listing `location`, and how many characters of their keys stand for it."""
+    bucket, key = split(location)
+    prefix = f"{key}/" if key else ""
+    token: dict[str, str] = {}
+    while True:
+        request = {"Bucket": bucket, "Prefix": prefix, **more, **token}
+        page = _call(location, functools.partial(client().list_objects_v2, **request))
+        yield page, len(prefix)
+        if not page.get("IsTruncated"):
+            return
+        token = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _listed(page: Any, skip: int) -> Iterator[Entry]:
+    for found in page.get("Contents", ()):
+        if not found["Key"].endswith("/"):  # consoles mark empty folders so
+            yield Entry(found["Key"][skip:], found["Size"], found["LastModified"])
 
 
 def _file(location: Location) -> tuple[str, str]:

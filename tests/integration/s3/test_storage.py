@@ -244,3 +244,36 @@ def test_a_reader_may_read_but_not_write(use, place: str) -> None:
         InputError, match="s3://readable/x: access is denied; these credentials need the right s3:PutObj"
     ):
         storage.write_bytes("s3://readable/x", b"y")
+
+
+def test_folders_are_walked_and_files_read_in_parts(place: str) -> None:
+    content = _noise(300_000)
+    storage.write_bytes(f"{place}/a/deep/photo.png", content)
+    storage.write_bytes(f"{place}/list.csv", "blurred,sharp\nä,b\n".encode())
+    root = storage.path(Path(place))
+    assert (str(root), str(root / "a"), root.absolute()) == (place, f"{place}/a", root)
+    assert sorted((path.name, path.is_dir()) for path in root.iterdir()) == [("a", True), ("list.csv", False)]
+    assert (root / "a").is_dir()
+    assert not (root / "a").is_file()
+    assert not (root / "b").exists()
+    assert (root / "list.csv").read_text(encoding="utf-8").splitlines() == ["blurred,sharp", "ä,b"]
+    photo = pickle.loads(pickle.dumps(root / "a" / "deep" / "photo.png"))
+    assert photo.stat().st_size == len(content)
+    assert abs(photo.stat().st_mtime_ns / 1e9 - time.time()) < 3600
+    with photo.open("rb") as file:
+        assert file.read(4) == content[:4]
+        file.seek(-5, os.SEEK_END)
+        assert file.read(10) == content[-5:]
+        file.seek(100_000)
+        assert file.read() == content[100_000:]
+        assert file.read() == b""
+    with pytest.raises(FileNotFoundError):
+        (root / "none").stat()
+    with pytest.raises(OSError, match="is read here, not written"):
+        (root / "new").open("w")
+
+
+def test_a_refused_folder_is_not_taken_for_a_missing_one(use) -> None:
+    use(AWS_ACCESS_KEY_ID="nobody")
+    with pytest.raises(InputError, match="correct AWS_ACCESS_KEY_ID"):
+        storage.path("s3://photos/dpd").is_dir()
