@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import Function
 from torch.nn import functional
+
+
+class _Tanh(Function):
+    """tanh(x) = 2 sigmoid(2x) - 1, which is several times quicker than PyTorch's tanh on a processor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        result = (2 * x).sigmoid_().mul_(2).sub_(1)
+        ctx.save_for_backward(result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        (result,) = ctx.saved_tensors
+        return torch.addcmul(upstream, upstream, result * result, value=-1)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """tanh of any tensor, in at least 32 bits; exact to 1e-7."""
+    x = x if x.dtype == torch.float64 else x.float()
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.tanh(x)
+    result: Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]
+    return result
+
 
 State = tuple[Tensor, Tensor]
 """Hidden and cell maps, both [B, C, H, W]."""
@@ -22,13 +50,14 @@ class ConvLSTM(nn.Module):
     def forward(self, x_BCHW: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The new hidden maps and the new state; `state` None stands for zeros, whose share of the work is left out."""
         if state is None:
-            i, o, g = self._gates_without_state(x_BCHW).chunk(3, dim=1)
-            cell = torch.sigmoid(i) * torch.tanh(g)
+            i, o, g = _open(self._gates_without_state(x_BCHW), self.channels)
+            cell = i * g
         else:
             hidden, cell = state
-            i, f, o, g = self.conv(torch.cat((x_BCHW, hidden), dim=1)).chunk(4, dim=1)
-            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-        hidden = torch.sigmoid(o) * torch.tanh(cell)
+            joined = torch.cat((x_BCHW, hidden.to(x_BCHW.dtype)), dim=1)
+            i, f, o, g = _open(self.conv(joined), self.channels)
+            cell = torch.addcmul(f * cell, i, g)
+        hidden = o * tanh(cell)
         return hidden, (hidden, cell)
 
     def _gates_without_state(self, x_BCHW: Tensor) -> Tensor:
@@ -38,6 +67,23 @@ class ConvLSTM(nn.Module):
         assert bias is not None
         weight = torch.cat((weight[:c], weight[2 * c :]))
         return functional.conv2d(x_BCHW, weight, torch.cat((bias[:c], bias[2 * c :])), padding=self.conv.padding)
+
+
+def _open(gates_BCHW: Tensor, channels: int) -> tuple[Tensor, ...]:
+    """Sigmoids of all gates but the last, and that one's tanh, each of `channels` maps and in at least 32 bits.
+
+    All are sigmoids of one tensor, tanh(g) being 2 sigmoid(2g) - 1: a slice of channels is several times slower.
+    """
+    gates = gates_BCHW if gates_BCHW.dtype == torch.float64 else gates_BCHW.float()
+    count = gates.shape[1] // channels
+    if not torch.is_grad_enabled():
+        gates[:, -channels:].mul_(2)
+        parts = gates.sigmoid_().chunk(count, dim=1)
+        parts[-1].mul_(2).sub_(1)
+        return parts
+    doubled = torch.cat((gates[:, :-channels], 2 * gates[:, -channels:]), dim=1)
+    *sigmoids, last = torch.sigmoid(doubled).chunk(count, dim=1)
+    return *sigmoids, 2 * last - 1
 
 
 class PlainConv(nn.Module):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from gkm.config import ModelConfig
 from gkm.model.attention import TripletAttention
-from gkm.model.recurrent import ConvLSTM, PlainConv, State
+from gkm.model.recurrent import ConvLSTM, PlainConv, State, tanh
 
 STRIDE = 4
 """Heights and widths must be multiples of this: two encoder blocks halve them."""
@@ -27,7 +27,7 @@ class ConvNormReLU(nn.Module):
         self.norm: nn.Module = nn.BatchNorm2d(out_channels)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return functional.relu(self.norm(self.conv(x_BCHW)))
+        return functional.relu(self.norm(self.conv(x_BCHW)), inplace=True)
 
 
 class AttentiveBlock(nn.Module):
@@ -42,8 +42,8 @@ class AttentiveBlock(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         x = self.entry(x_BCHW)
-        x = x + self.first(x)
-        x = x + self.second(x)
+        x = plus(self.first(x), x)
+        x = plus(self.second(x), x)
         attended: Tensor = self.attention(x)
         return attended
 
@@ -60,10 +60,21 @@ class AttentionPredictionUnit(nn.Module):
     def forward(self, features_BCHW: Tensor, state: State | None) -> tuple[Tensor, State | None]:
         """gamma = tanh(g1 * g2 + g1), and the next state."""
         half, state = self.recurrent(functional.avg_pool2d(features_BCHW, 2), state)
-        g1 = functional.interpolate(half, scale_factor=2, mode="nearest")
         g2 = self.detail(features_BCHW)
-        gamma = torch.addcmul(g1, g1, g2)
-        return torch.tanh(gamma if self.slope == 1 else self.slope * gamma), state
+        if not torch.is_grad_enabled() and features_BCHW.device.type == "cpu" and not torch.compiler.is_compiling():
+            return self._activate_in_place(half, g2), state
+        g1 = functional.interpolate(half, scale_factor=2, mode="nearest")
+        gamma = torch.addcmul(g1, g1, g2.to(g1.dtype))
+        return tanh(gamma if self.slope == 1 else self.slope * gamma), state
+
+    def _activate_in_place(self, half_BChw: Tensor, g2_BCHW: Tensor) -> Tensor:
+        """The same in the memory of one copy of g2, its channels first; tanh(x) is 2 sigmoid(2x) - 1."""
+        B, C, H, W = g2_BCHW.shape
+        flat = g2_BCHW.permute(0, 2, 3, 1).reshape(B, H * W, C)
+        gamma = torch.stack([pixels.t().contiguous() for pixels in flat]).view(B, C, H // 2, 2, W).to(half_BChw.dtype)
+        g1 = half_BChw.contiguous().repeat_interleave(2, dim=3).mul_(2 * self.slope).unsqueeze(3)
+        torch.addcmul(g1, g1, gamma, out=gamma)
+        return gamma.sigmoid_().mul_(2).sub_(1).view(B, C, H, W)
 
 
 class SRAM(nn.Module):
@@ -83,16 +94,27 @@ class SRAM(nn.Module):
         )
         self.apply(start_xavier)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The arithmetic of the backbone, that of its weights."""
+        return next(self.parameters()).dtype
+
     def forward(self, blurred_B3HW: Tensor, state: State | None) -> tuple[Tensor, State | None]:
         """2K coefficient maps [B, 2K, H, W] (for y first, then for x), and the next state at half the size."""
         # Convolutions of few channels run fastest with the channels last; the products of (9) want them first again.
-        half = self.encoder1(self.stem(blurred_B3HW.contiguous(memory_format=torch.channels_last)))
+        image = blurred_B3HW.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        half = self.encoder1(self.stem(image))
         quarter = self.encoder2(half)
-        x = self.bottleneck(quarter) + quarter
-        x = self.decoder1(x) + half
+        x = plus(self.bottleneck(quarter), quarter)
+        x = plus(self.decoder1(x), half)
         x = self.decoder2(x)
         gamma, state = self.prediction(x, state)
         return gamma.contiguous(), state
+
+
+def plus(change: Tensor, x: Tensor) -> Tensor:
+    """x + change, in the memory of `change` where no gradient can ask for it again."""
+    return x + change if torch.is_grad_enabled() else change.add_(x)
 
 
 def start_xavier(module: nn.Module) -> None:
