@@ -44,7 +44,7 @@ def photos(tmp_path):
             split = ("train_c", "val_c", "test_c")[number % 3]
             path = tmp_path / "photos" / split / side / f"{number:02}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            generator = np.random.default_rng([number, len(side)])
+            generator = np.random.default_rng([number, side == "target"])
             Image.fromarray(generator.integers(0, 256, (240, 320, 3), dtype=np.uint8)).save(path)
     return tmp_path / "photos"
 
