@@ -76,7 +76,7 @@ def main(
     for line in chosen.notes():
         say(f"{source}: {line}")
     if dry_run:
-        return say(f"{out}: {outlook(chosen, out, overwrite)}")
+        return say(f"{out}: {outlook(chosen, out, overwrite, allow_duplicates)}")
 
     with progress() as bar, _workers(workers, ray) as runner:
         task = bar.add_task("preparing photographs", total=len(chosen.items))

@@ -81,13 +81,13 @@ def prepare(
         return _completed(source, place, [(job.split, receipts[job.name]) for job in jobs], overwrite, allow_duplicates)
 
 
-def outlook(source: Source, out: str | Path, overwrite: bool = False) -> str:
+def outlook(source: Source, out: str | Path, overwrite: bool = False, allow_duplicates: bool = False) -> str:
     """What `prepare` would do, in words; InputError as there."""
     if overwrite:
         refuse_occupied(out, overwrite=True)
     elif there := find_prepared(source, out):
         return f"already there ({source.counts()}, fingerprint {there.fingerprint}), nothing to do"
-    _refuse_unlike_names(source, allow_duplicates=True)
+    _refuse_unlike_names(source, allow_duplicates)
     return f"would get {source.counts()}; nothing written (--dry-run)"
 
 

@@ -48,8 +48,11 @@ class Unfinished:
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{self.out}: another process is preparing it; wait for it to end") from None
+                alone = folder.stat().st_ino == os.fstat(descriptor).st_ino
+            except (BlockingIOError, FileNotFoundError):
+                alone = False
+            if not alone:
+                raise InputError(f"{self.out}: another process is preparing it; wait for it to end")
             with _explained(self.out):
                 yield
         finally:
@@ -76,13 +79,16 @@ class Unfinished:
         InputError if another data set appeared there meanwhile.
         """
         keep = {*files, *shards}
+        appeared = InputError(f"{self.out}: another data set appeared there meanwhile; give another place")
         if not storage.is_remote(self.out):
+            if not replace and storage.exists(storage.join(self.out, MANIFEST)):
+                raise appeared
             for name in _leftovers(Path(self.location), keep):
                 storage.delete(storage.join(self.location, name))
         for name in sorted(files, key=lambda name: name == MANIFEST):
             location, absent = storage.join(self.location, name), name == MANIFEST and not replace
             if not storage.write_bytes(location, files[name], if_absent=absent):
-                raise InputError(f"{self.out}: another data set appeared there meanwhile; give another place")
+                raise appeared
         if not storage.is_remote(self.out):
             _move(Path(self.location), Path(self.out))
         self._drop_all_but(keep)

@@ -142,6 +142,18 @@ def test_only_one_process_at_a_time(dpd, tmp_path):
     prepare(open_source(dpd), tmp_path / "data")
 
 
+def test_data_set_that_appeared_meanwhile_is_not_lost(dpd, tmp_path, scene_photos):
+    def disturbed(jobs):
+        yield from one_by_one(jobs)
+        (tmp_path / "other").rename(tmp_path / "data")
+
+    other = prepare(open_source(dpd), tmp_path / "other").manifest
+    Image.fromarray(scene_photos(9)[1]).save(dpd / "train_c/target/IMG_0.png")
+    with pytest.raises(InputError, match="data: another data set appeared there meanwhile"):
+        prepare(open_source(dpd), tmp_path / "data", run=disturbed)
+    assert read_manifest(tmp_path / "data") == other
+
+
 def test_old_data_set_stays_until_the_new_one_is_whole(dpd, tmp_path, scene_photos):
     first = prepare(open_source(dpd), tmp_path / "data", shard_bytes=SMALL).manifest
     Image.fromarray(scene_photos(9)[1]).save(dpd / "train_c/target/IMG_0.png")
@@ -174,6 +186,8 @@ def test_scene_in_two_splits_is_refused_before_anything_is_read(dpd, tmp_path):
     shutil.copytree(dpd / "train_c", dpd / "test_c", dirs_exist_ok=True)
     with pytest.raises(InputError, match="scene IMG_0: is in the splits train and test"):
         prepare(open_source(dpd), tmp_path / "data", run=lambda jobs: pytest.fail("it read photographs"))
+    with pytest.raises(InputError, match="scene IMG_0: is in the splits"):
+        outlook(open_source(dpd), tmp_path / "data")
 
 
 def _copy_to_test(dpd):
