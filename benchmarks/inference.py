@@ -1,0 +1,179 @@
+"""How much faster is the network than its naive formulation? Both in one run: seconds, ratios, differences, memory.
+
+    python benchmarks/inference.py                   288 x 416 and 1680 x 1120 pixels; some minutes
+    python benchmarks/inference.py --quick           the smaller size alone, without memory
+    python benchmarks/inference.py --weights FILE    a checkpoint of the release instead of random weights
+    python benchmarks/inference.py --threads 1       processor time of one thread: for a machine that others use too
+
+The peer is benchmarks/naive.py with the same weights. Every round runs each contender once; a ratio is the median of
+the ratios of the rounds, so that a busy machine slows both. "of peak" compares the multiply-adds that we carry out per
+second with a single 3x3 convolution 64 -> 64 of the same precision, measured in the same run. Memory is the peak of a
+process of its own that runs one contender once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from naive import NaiveGKMNet
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from gkm.config import ModelConfig
+from gkm.model.complexity import measure
+from gkm.model.gkmnet import GKMNet
+from gkm.model.official import export_official, load_official
+from gkm.model.strips import restore_by_strips
+
+SIZES = ((288, 416), (1120, 1680))
+Run = Callable[[Tensor], Tensor]
+
+
+def clock() -> float:
+    """Seconds; of the process alone where it has one thread, so that others on the machine do not count."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def random_weights(path: Path) -> None:
+    """A checkpoint of the official variant: its start, with the norms' statistics of a few images."""
+    torch.manual_seed(0)
+    model = GKMNet(ModelConfig.official())
+    with torch.no_grad():
+        for _ in range(3):
+            model(photograph(96, 96))
+    export_official(model, path)
+
+
+def photograph(height: int, width: int) -> Tensor:
+    """Something as smooth as a photograph, [1, 3, H, W] in [0, 1]."""
+    shades = functional.interpolate(torch.rand(1, 3, height // 16, width // 16), size=(height, width), mode="bicubic")
+    return (shades + 0.02 * torch.randn_like(shades)).clamp(0, 1)
+
+
+def contender(name: str, weights: Path) -> Run:
+    """The finest result of one implementation as a function."""
+    if name.startswith("naive"):
+        naive = NaiveGKMNet().eval()
+        naive.load_state_dict(load_file(weights) if weights.suffix == ".safetensors" else torch.load(weights))
+
+        def run(image: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled=name.endswith("bfloat16")):
+                return naive(image)[-1].float()
+
+        return run
+    dtype = torch.bfloat16 if name.endswith("bfloat16") else torch.float32
+    ours = load_official(weights).for_inference(dtype)
+    if "strips" in name:
+        return lambda image: restore_by_strips(ours, image)
+    return lambda image: ours(image)[-1]
+
+
+def convolution_peak(dtype: torch.dtype) -> float:
+    """Multiply-adds per second of a 3x3 convolution 64 -> 64, the best of several."""
+    x = torch.rand(1, 64, 144, 208).to(dtype).contiguous(memory_format=torch.channels_last)
+    kernels = torch.rand(64, 64, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
+    seconds = []
+    for _ in range(12):
+        started = clock()
+        functional.conv2d(x, kernels, padding=1)
+        seconds.append(clock() - started)
+    return 144 * 208 * 64 * 64 * 9 / min(seconds)
+
+
+def compare(weights: Path, height: int, width: int, rounds: int) -> None:
+    """Print one table: seconds and ratios to naive, the distance to the peak, the difference of results."""
+    names = ("naive float32", "ours float32", "ours bfloat16", "naive bfloat16")
+    runs = {name: contender(name, weights) for name in names}
+    image = photograph(height, width)
+    executed = measure(load_official(weights), height, width).executed_macs
+    with torch.no_grad():
+        results = {name: run(image) for name, run in runs.items()}
+        rows: list[dict[str, float]] = []
+        peaks = {"float32": 0.0, "bfloat16": 0.0}
+        for _ in range(rounds):
+            row = {}
+            for name, run in runs.items():
+                started = clock()
+                run(image)
+                row[name] = clock() - started
+            rows.append(row)
+            for dtype in (torch.float32, torch.bfloat16):
+                kind = str(dtype).removeprefix("torch.")
+                peaks[kind] = max(peaks[kind], convolution_peak(dtype))
+    print(f"\n{width} x {height} pixels, {torch.get_num_threads()} threads, median of {rounds} rounds")
+    print(f"convolution peak: float32 {peaks['float32'] / 1e9:.0f}, bfloat16 {peaks['bfloat16'] / 1e9:.0f} GMAC/s")
+    reference = results["naive float32"]
+    for name in names:
+        seconds = statistics.median(row[name] for row in rows)
+        ratio = statistics.median(row["naive float32"] / row[name] for row in rows)
+        line = f"{name:15} {seconds:7.3f} s  naive / this {ratio:5.2f}"
+        if name.startswith("ours"):
+            line += (
+                f"  {executed / seconds / 1e9:4.0f} GMAC/s, {executed / seconds / peaks[name.split()[1]]:4.0%} of peak"
+            )
+        difference = results[name] - reference
+        spread = (reference.max() - reference.min()).item()
+        psnr = 10 * torch.log10(spread**2 / difference.square().mean()).item()
+        print(f"{line}  largest difference {difference.abs().max().item():.1e}, PSNR {psnr:.1f} dB")
+    if not (results["ours float32"] - reference).abs().max() < 1e-4:
+        raise SystemExit("the two implementations do not agree: the ratios mean nothing")
+
+
+def compare_memory(weights: Path, height: int, width: int) -> None:
+    """Print the peak of resident memory of each implementation, from a process of its own."""
+    print(f"\npeak memory, {width} x {height} pixels (the process, and what the image added to it)")
+    naive = 0
+    for name in ("naive float32", "ours float32", "ours bfloat16", "ours float32 in strips"):
+        command = [sys.executable, __file__, "--weights", str(weights), "--memory-of", name, str(height), str(width)]
+        before, peak = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+        naive = naive or peak
+        print(f"{name:23} {peak / 1024:6.0f} MiB, {(peak - before) / 1024:6.0f} MiB; {peak / naive:4.0%} of naive")
+
+
+def report_memory(name: str, weights: Path, height: int, width: int) -> None:
+    """Kibibytes at the peak before and after one image."""
+    run = contender(name, weights)
+    with torch.no_grad():
+        run(photograph(64, 64))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        run(photograph(height, width))
+    print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the smaller size alone, without memory")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--memory-of", nargs=3, metavar=("CONTENDER", "HEIGHT", "WIDTH"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = options.weights
+        if weights is None:
+            weights = Path(folder) / "weights.safetensors"
+            random_weights(weights)
+        if options.memory_of:
+            name, height, width = options.memory_of
+            report_memory(name, weights, int(height), int(width))
+            return
+        for height, width in SIZES[:1] if options.quick else SIZES:
+            compare(weights, height, width, options.rounds if height < 1000 else min(options.rounds, 3))
+        if not options.quick:
+            compare_memory(weights, *SIZES[-1])
+
+
+if __name__ == "__main__":
+    main()
