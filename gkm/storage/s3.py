@@ -91,7 +91,10 @@ def write_bytes(location: Location, data: bytes, if_absent: bool) -> bool:
         try:
             client().put_object(Bucket=bucket, Key=key, Body=data, **condition)
         except ClientError as error:
-            if error.response["Error"].get("Code") != "PreconditionFailed":
+            code = error.response["Error"].get("Code")
+            if code == "NotImplemented" and if_absent and status(location) is None:
+                return write_bytes(location, data, False)  # a server without conditions: nearly as good
+            if code not in ("PreconditionFailed", "NotImplemented"):
                 raise
             # There already; perhaps by this very call, whose first answer was lost.
             return bool(client().get_object(Bucket=bucket, Key=key)["Body"].read() == data)
