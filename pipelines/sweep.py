@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,8 @@ import typer
 from pipelines.command import DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, progress, run, say
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from gkm.study.progress import StudyProgress
 
 
@@ -80,15 +83,7 @@ def main(
     results = find_finished(spec)
     if results is None:
         with progress() as bar, start_ray(ray_address):
-            task = bar.add_task("trials", total=searched.trials)
-
-            def show(state: StudyProgress, what: str) -> None:
-                best = "" if state.best is None else f", best {state.best:.2f} dB (trial {state.best_trial})"
-                bar.update(task, completed=state.done, description=f"{what}{best}")
-                if "failed" in what:
-                    say(what)
-
-            results = run_study(spec, show)
+            results = run_study(spec, _shown_on(bar, searched.trials))
     best = results.best
     assert best is not None
     ended = ", ".join(f"{results.count(status)} {status}" for status in ("finished", "stopped", "failed"))
@@ -110,6 +105,19 @@ def main(
     say(f"report: {absolute(summary.page)}")
     say(f"compare the trials: {tracking.ui_hint}")
     say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
+
+
+def _shown_on(bar: Progress, trials: int) -> Callable[[StudyProgress, str], None]:
+    """A listener that keeps `bar` up to date, and says which trials failed."""
+    task = bar.add_task("trials", total=trials)
+
+    def show(state: StudyProgress, what: str) -> None:
+        best = "" if state.best is None else f", best {state.best:.2f} dB (trial {state.best_trial})"
+        bar.update(task, completed=state.done, description=f"{what}{best}")
+        if "failed" in what:
+            say(what)
+
+    return show
 
 
 if __name__ == "__main__":
