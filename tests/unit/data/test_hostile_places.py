@@ -41,7 +41,9 @@ def test_read_only_place_is_refused(dpd, mounted):
 @pytest.mark.parametrize("size", ["8k", "100k", "200k"])
 def test_full_disk_is_refused_and_preparation_goes_on_when_there_is_room(dpd, mounted, size):
     place = mounted(f"size={size}")
-    with pytest.raises(InputError, match=r"data.*: cannot be written \(.*no space left on device\); make room or permission"):
+    with pytest.raises(
+        InputError, match=r"data.*: cannot be written \(.*no space left on device\); make room or permission"
+    ):
         prepare(open_source(dpd), place / "data", shard_bytes=1)
     assert not (place / "data").exists()
     assert not list(place.rglob("manifest.json"))
