@@ -5,6 +5,7 @@ Shape legend: B images, 3 colour channels, H x W pixels, K kernels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -95,10 +96,18 @@ class GKMNet(nn.Module):
         """
         check_size(blurred_B3HW)
         height, width = blurred_B3HW.shape[-2:]
+        results = self.at_scales(pyramid(blurred_B3HW, self.config.num_scales))
+        shrinks = [2**scale for scale in reversed(range(self.config.num_scales))]
+        return [
+            x[..., : -(-height // shrink), : -(-width // shrink)] for x, shrink in zip(results, shrinks, strict=True)
+        ]
+
+    def at_scales(self, images_B3HW: Sequence[Tensor]) -> list[Tensor]:
+        """Equation (8): the results for y_1, .., y_T, each twice as high and wide as the one before."""
         results: list[Tensor] = []
         x: Tensor | None = None
         state: State | None = None
-        for scale, y in enumerate(pyramid(blurred_B3HW, self.config.num_scales)):
+        for scale, y in enumerate(images_B3HW):
             if x is not None:
                 x = upsample(x)
             if state is not None:
@@ -107,8 +116,7 @@ class GKMNet(nn.Module):
                 block = self.blocks[iteration % len(self.blocks)]
                 x, state = block(y, state) if self.gcm is None else block(self.gcm, scale, y, x, state)  # (8)
             assert x is not None
-            shrink = 2 ** (self.config.num_scales - 1 - scale)
-            results.append(x[..., : -(-height // shrink), : -(-width // shrink)])
+            results.append(x)
         return results
 
     def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:

@@ -91,7 +91,8 @@ class Kernels:
         if self.before_KMM is None:
             return None
         change = torch.linalg.vector_norm(self.now_KMM - self.before_KMM, dim=(1, 2))
-        return change / torch.linalg.vector_norm(self.before_KMM, dim=(1, 2))
+        relative: Tensor = change / torch.linalg.vector_norm(self.before_KMM, dim=(1, 2))
+        return relative
 
 
 def kernels(model: GKMNet) -> Kernels | None:
