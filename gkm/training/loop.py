@@ -64,7 +64,8 @@ def fit(
     Raises TrainingDivergedError when the loss becomes NaN or infinite.
     """
     wrapped = context.wrap(model)
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=config.optim.learning_rate)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=config.optim.learning_rate, fused=True)
     history = _resume(model, optimizer, config, context)
     epochs = config.training.epochs
     seconds_before = history[-1]["seconds"] if history else 0.0
