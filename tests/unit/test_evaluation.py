@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gkm import evaluation
+from gkm.config import ModelConfig
 from gkm.data.shards import Pair
 from gkm.evaluation import ImageScore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
+from gkm.model.gkmnet import GKMNet
 
 
 def _pair(name: str = "lake", bits: int = 8, size: tuple[int, int] = (40, 33)) -> Pair:
@@ -128,3 +131,16 @@ def test_restoring_leaves_the_models_mode_and_gradients_alone() -> None:
 def test_a_photograph_survives_the_way_to_a_tensor_and_back() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (17, 19, 3), dtype=np.uint8)
     assert np.array_equal(to_8bit(to_tensor(photo)), photo)
+
+
+def test_large_photographs_pass_in_strips_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = GKMNet(ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=2, width=2)).train()
+    photo = np.random.default_rng(0).integers(0, 256, (61, 83, 3), dtype=np.uint8)
+    whole = restore_image(model, photo)
+    taken = []
+    strips = evaluation.restore_by_strips
+    monkeypatch.setattr(evaluation, "restore_by_strips", lambda *given: (taken.append(1), strips(*given))[1])
+    monkeypatch.setattr(evaluation, "LARGE_PIXELS", 61 * 83 - 1)
+    assert np.abs(restore_image(model, photo).astype(int) - whole).max() <= 1
+    assert taken == [1]
+    assert model.training
