@@ -76,7 +76,7 @@ def _open(gates_BCHW: Tensor, channels: int) -> tuple[Tensor, ...]:
     """
     gates = gates_BCHW if gates_BCHW.dtype == torch.float64 else gates_BCHW.float()
     count = gates.shape[1] // channels
-    if not torch.is_grad_enabled():
+    if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
         gates[:, -channels:].mul_(2)
         parts = gates.sigmoid_().chunk(count, dim=1)
         parts[-1].mul_(2).sub_(1)

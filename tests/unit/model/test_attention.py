@@ -1,5 +1,6 @@
 """Triplet attention."""
 
+import pytest
 import torch
 
 from gkm.model.attention import TripletAttention
@@ -35,3 +36,16 @@ def test_keeps_the_shape_and_shrinks_magnitudes():
     y = attention(x)
     assert y.shape == x.shape
     assert (y.abs() <= x.abs()).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("width", [9, 16, 37])
+def test_without_gradients_and_in_16_bits_it_is_the_same_function(dtype, width):
+    torch.manual_seed(0)
+    attention = TripletAttention().eval()
+    x = torch.randn(2, 4, 8, width).to(dtype).contiguous(memory_format=torch.channels_last)
+    expected = attention(x.float())
+    with torch.no_grad():
+        ours = attention.to(dtype)(x)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(ours.float(), expected, rtol=0, atol=1e-6 if dtype == torch.float32 else 0.03)

@@ -184,3 +184,15 @@ def test_trains_in_16_bit_arithmetic_with_its_sum_in_32():
     assert (outputs[-1] - blurred).abs().max() < 0.02
     multi_scale_loss(outputs, blurred.flip(3), "l2").backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("arm", ["paper", "one scale", "without Conv-LSTM", "SRAM*", "as the release"])
+def test_inference_in_16_bits_stays_close_and_gives_32(arm):
+    torch.manual_seed(0)
+    model = GKMNet(small(**ARMS[arm])).eval()
+    fast = model.for_inference(torch.bfloat16)
+    blurred = torch.rand(1, 3, 45, 67)
+    with torch.no_grad():
+        for ours, theirs in zip(fast(blurred), model(blurred), strict=True):
+            assert (ours.float() - theirs).square().mean().sqrt() < 0.01
+            assert ours.dtype == torch.float32

@@ -2,7 +2,7 @@
 
 import torch
 
-from gkm.model.recurrent import ConvLSTM, PlainConv
+from gkm.model.recurrent import ConvLSTM, PlainConv, tanh
 
 
 def test_no_state_equals_a_state_of_zeros():
@@ -37,3 +37,25 @@ def test_replacement_is_one_convolution_without_memory():
     assert state is None
     assert torch.equal(result, plain.conv(x))
     assert sum(p.numel() for p in plain.parameters()) == 4 * 3 * 25 + 4
+
+
+def test_tanh_by_sigmoid_is_tanh_in_value_and_gradient():
+    x = torch.linspace(-12, 12, 999, requires_grad=True)
+    ours, theirs = tanh(x), torch.tanh(x)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-7)
+    upstream = torch.randn_like(x)
+    (gradient,) = torch.autograd.grad(ours, x, upstream)
+    torch.testing.assert_close(gradient, torch.autograd.grad(theirs, x, upstream)[0], rtol=0, atol=2e-6)
+    assert torch.autograd.gradcheck(tanh, torch.randn(7, dtype=torch.float64, requires_grad=True))
+
+
+def test_cell_gives_the_same_with_and_without_gradients():
+    torch.manual_seed(0)
+    cell = ConvLSTM(3, 4)
+    x, state = torch.randn(2, 3, 8, 12), (torch.randn(2, 4, 8, 12), torch.randn(2, 4, 8, 12))
+    for given in (None, state):
+        shown, kept = cell(x, given)
+        with torch.no_grad():
+            shown_without, kept_without = cell(x, given)
+        torch.testing.assert_close(shown_without, shown)
+        torch.testing.assert_close(kept_without, kept)
