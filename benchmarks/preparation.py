@@ -192,11 +192,11 @@ def report(
         # Pairs are read, encoded and written one by one and nothing grows with their number but the search for
         # duplicates (0.1 s for 1000 photographs), so time and bytes grow in proportion; Ray starts once.
         more = 500 / pairs
+        whole_bound = 2 * used[1] * more / (used[1] * more + used[2] - used[1])
         whole_one, whole_two = one * more, (two - ray) * more + ray
         print(
             f"all 500 pairs, in proportion: {whole_one / 60:.1f} and {whole_two / 60:.1f} minutes, "
-            f"ratio {whole_one / whole_two:.2f} "
-            f"(at best {2 * used[1] * more / (used[1] * more + used[2] - used[1]):.2f}), {shards * more / 1e9:.1f} GB of shards"
+            f"ratio {whole_one / whole_two:.2f} (at best {whole_bound:.2f}), {shards * more / 1e9:.1f} GB of shards"
         )
 
 
