@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gkm.config import ModelConfig
+from gkm.metrics import psnr
 from gkm.model.gkmnet import GKMNet
 from gkm.model.strips import restore_by_strips
 
@@ -65,6 +66,14 @@ def test_any_size_and_any_strips(size, strip_numbers):
     torch.testing.assert_close(
         restore_by_strips(model, blurred, strip_numbers=strip_numbers), whole, rtol=1e-5, atol=1e-5
     )
+
+
+def test_networks_of_16_bit_arithmetic_too():
+    model = lively().for_inference(torch.bfloat16)
+    blurred = torch.rand(1, 3, 97, 131)
+    with torch.no_grad():
+        whole = model(blurred)[-1]
+    assert float(psnr(restore_by_strips(model, blurred, strip_numbers=1), whole)) > 40
 
 
 def test_the_network_is_left_alone_even_in_training():
