@@ -6,7 +6,7 @@ RUNS := runs
 SAMPLE := $(RUNS)/data/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-all lint cluster cluster-stop clean
+.PHONY: help setup sweep test test-all lint bench-loader cluster cluster-stop clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,14 @@ lint: $(STAMP) ## ruff and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+.venv-bench/.installed: benchmarks/requirements.txt | $(STAMP)
+	@$(PY) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --no-input --no-compile -r benchmarks/requirements.txt
+	@touch $@
+
+bench-loader: $(STAMP) .venv-bench/.installed ## crops per second against PNG, WebDataset and MosaicML Streaming, two minutes
+	$(PY) benchmarks/loader.py
+
 cluster: $(STAMP) ## start a local Ray cluster with dashboard and token, and print how to submit a job to it
 	@bash cluster/local.sh start
 
@@ -40,5 +48,5 @@ cluster-stop: ## stop it
 	@bash cluster/local.sh stop
 
 clean: ## remove .venv and caches; runs/ stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build gkm.egg-info
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache build gkm.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

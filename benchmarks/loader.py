@@ -131,7 +131,7 @@ def race(
         python = peers if name in ("webdataset", "streaming") else sys.executable
         if python is None:
             continue
-        cold = run(name, python, plan, 0.1)
+        cold = run(name, python, plan, 0)
         results[name] = run(name, python, plan, seconds)
         results[name]["cold_seconds"] = cold["first_batch_seconds"]
         if results[name]["checksum"] != results["png"]["checksum"]:
