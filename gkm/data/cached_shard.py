@@ -6,8 +6,8 @@ starting at a multiple of `ALIGNMENT` bytes. The manifest alone tells where each
 
 from __future__ import annotations
 
+import mmap
 import os
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,10 @@ ALIGNMENT = 64
 class CachedShard:
     """The photographs of a shard in the node's cache, read-only; nothing is read until pixels are touched."""
 
-    def __init__(self, path: Path, shard: ShardEntry, lock: int) -> None:
-        """Closes the file descriptor `lock`, which keeps `path` from eviction, when it is no longer used itself."""
-        pixels = np.memmap(path, dtype=np.uint8, mode="r")
-        self._pairs = list(_photographs(pixels, shard))
-        weakref.finalize(self, os.close, lock)
+    def __init__(self, descriptor: int, shard: ShardEntry) -> None:
+        """Maps an open file, which stays open (and locked, if it is) as long as anybody looks at its pixels."""
+        mapped = mmap.mmap(descriptor, decoded_bytes(shard), access=mmap.ACCESS_READ)
+        self._pairs = list(_photographs(np.frombuffer(mapped, np.uint8), shard))
 
     def window(self, pair: int, top: int, left: int, height: int, width: int) -> Sides:
         """A window of both photographs of a pair: views, nothing is copied."""

@@ -1,9 +1,9 @@
 """Shards in, decoded files on the node's own disk out: each made once, whatever happens, within a limit of bytes.
 
-For every shard there is a file `KEY.planes`, which gets its name when it is verified and whole, and a file `KEY.lock`,
-which stays. Whoever fills a shard holds its lock alone, whoever uses it shares it; the kernel frees both however a
-process ends. So a dead filler's remains are known by their free lock, and files in use are never evicted. The time of
-the lock file tells when its shard was last opened.
+For every shard there is a file `KEY.planes`, which gets its name when it is verified and whole. Whoever fills it holds
+the lock of `KEY.lock`; whoever uses it, or fills the file that will become it, shares the lock of that file itself. The
+kernel frees locks however a process ends: so what a killed filler left is known, and what is in use is never evicted.
+The time of a file tells when it was last opened.
 """
 
 from __future__ import annotations
@@ -72,43 +72,35 @@ class NodeCache:
 
     def _open(self, data: str | Path, shard: ShardEntry, *, wait: bool) -> CachedShard | None:
         path = self.folder / f"{shard.sha256[:32]}.planes"
-        needed = decoded_bytes(shard)
-        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            while True:
-                _flock(lock, fcntl.LOCK_SH, wait)
-                if _is_whole(path, needed):
-                    os.utime(lock)
-                    return CachedShard(path, shard, lock)
-                fcntl.flock(lock, fcntl.LOCK_UN)
-                _flock(lock, fcntl.LOCK_EX, wait)
-                if not _is_whole(path, needed) and not self._fill(path, data, shard, needed):
-                    os.close(lock)
-                    return None
-        except BaseException:
-            os.close(lock)
-            raise
+        if cached := _mapped(path, shard):
+            return cached
+        with _filling(path.with_suffix(".lock"), wait):
+            return _mapped(path, shard) or self._filled(path, data, shard)
 
-    def _fill(self, path: Path, data: str | Path, shard: ShardEntry, needed: int) -> bool:
-        """Makes the file of a shard whose lock is held alone; whether there is room for it."""
-        partial = _partial(path)
+    def _filled(self, path: Path, data: str | Path, shard: ShardEntry) -> CachedShard | None:
+        """Makes the file of a shard; None if there is no room for it."""
+        partial = path.with_name(f".{path.name}.partial")
+        descriptor = self._reserve(partial, decoded_bytes(shard))
+        if descriptor is None:
+            return None
         try:
-            if not self._reserve(partial, needed):
-                return False
             fill(partial, data, shard)
             partial.replace(path)
-            return True
+            return CachedShard(descriptor, shard)
         finally:
+            os.close(descriptor)
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
 
-    def _reserve(self, partial: Path, needed: int) -> bool:
-        """Makes `partial` a file of `needed` bytes, evicting what is not in use; whether there was room."""
+    def _reserve(self, partial: Path, needed: int) -> int | None:
+        """Makes `partial` a file of `needed` bytes, evicting what is not in use: its descriptor, if there was room."""
         with (self.folder / "room.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._remove_remains()
-            partial.unlink(missing_ok=True)
-            return self._evict(needed - self._free_bytes()) and _allocate(partial, needed)
+            for left_over in self.folder.glob(".*.partial"):  # by fillers that were killed
+                with _unused(left_over) as unused:
+                    if unused:
+                        left_over.unlink()
+            return _allocated(partial, needed) if self._evict(needed - self._free_bytes()) else None
 
     def _free_bytes(self) -> int:
         """What the disk and the limit leave."""
@@ -124,25 +116,17 @@ class NodeCache:
         """Frees `missing` bytes, the least recently opened shards first; if it cannot be done, nothing is evicted."""
         victims: list[Path] = []
         with ExitStack() as held:
-            for lock in sorted(self.folder.glob("*.lock"), key=lambda path: path.stat().st_mtime_ns):
+            for path in sorted(self.folder.glob("*.planes"), key=_last_opened):
                 if missing <= 0:
                     break
-                path = lock.with_suffix(".planes")
-                if path.exists() and held.enter_context(_alone(lock)):
+                if held.enter_context(_unused(path)):
                     victims.append(path)
                     missing -= path.stat().st_size
             if missing > 0:
                 return False
             for path in victims:
-                path.unlink()
+                path.unlink(missing_ok=True)
         return True
-
-    def _remove_remains(self) -> None:
-        """What fillers left behind that were killed."""
-        for partial in self.folder.glob(".*.partial"):
-            with _alone(self.folder / f"{partial.name[1:].split('.')[0]}.lock") as alone:
-                if alone:
-                    partial.unlink(missing_ok=True)
 
     def _unusable(self, error: OSError) -> InputError:
         reason = (error.strerror or str(error)).lower()
@@ -164,49 +148,67 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
-
-
-def _is_whole(path: Path, total_bytes: int) -> bool:
-    """Whether the decoded file is there; it gets its name only once it is verified and whole."""
+def _mapped(path: Path, shard: ShardEntry) -> CachedShard | None:
+    """The shard in the file `path`, if it is there and whole; it is then in use."""
     try:
-        return path.stat().st_size == total_bytes
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        return False
-
-
-def _allocate(path: Path, size: int) -> bool:
-    """Makes a file of that size; whether the disk has room. Later it would show by a signal that kills the process."""
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+        return None
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        status = os.fstat(descriptor)
+        if status.st_size != decoded_bytes(shard) or status.st_nlink == 0:  # cut short, or evicted at this moment
+            return None
+        with suppress(PermissionError):  # of a cache shared with another user
+            os.utime(descriptor)
+        return CachedShard(descriptor, shard)
+    finally:
+        os.close(descriptor)
+
+
+def _last_opened(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # someone cleans the folder
+        return 0
+
+
+def _allocated(path: Path, size: int) -> int | None:
+    """A new file of that size, in use, open; None if the disk is full. Later that would show by a deadly signal."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, 0, size)
         os.truncate(descriptor, size)
     except OSError as error:
+        os.close(descriptor)
+        path.unlink()
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        path.unlink()
-        return False
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def _flock(lock: int, kind: int, wait: bool) -> None:
-    try:
-        fcntl.flock(lock, kind if wait else kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _BusyError from None
+        return None
+    return descriptor
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[bool]:
-    """Holds `lock` alone, if nobody else holds it: whether that is so."""
+def _filling(lock: Path, wait: bool) -> Iterator[None]:
+    """Holds the lock of those who fill a shard; raises _BusyError if another does and `wait` is not set."""
     with lock.open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            raise _BusyError from None
+        yield
+
+
+@contextmanager
+def _unused(path: Path) -> Iterator[bool]:
+    """Whether a file is there and nobody uses it; nobody can begin to before the block ends."""
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(path.open("rb"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, FileNotFoundError):
             yield False
         else:
             yield True

@@ -23,34 +23,63 @@ def pairs():
     return [Pair(f"scene {number}", "a", *both) for number, both in enumerate(photos)]
 
 
+class _Filler:
+    """A process that fills the cache when it is told to."""
+
+    def __init__(self, data, cache):
+        script = f"""
+from gkm.data.cache import open_split
+input()
+open_split({str(data)!r}, "train", {str(cache)!r})
+print("filled", flush=True)
+"""
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, text=True)
+
+    def go(self):
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+
+    def wait(self):
+        assert self._process.stdout.readline() == "filled\n"
+        self._process.communicate()
+
+    def kill(self):
+        self._process.send_signal(signal.SIGKILL)
+        self._process.communicate()
+
+
 @pytest.mark.slow
 def test_whatever_is_killed_the_pixels_are_whole(pairs, tmp_path):
     data, cache = tmp_path / "data", tmp_path / "cache"
     write_dataset([("train", pair) for pair in pairs], data, {}, shard_bytes=1)
-    script = f"""
-from gkm.data.cache import open_split
-print("ready", flush=True)
-open_split({str(data)!r}, "train", {str(cache)!r})
-print("filled", flush=True)
-"""
+    fillers = [_Filler(data, tmp_path / "other cache") for _ in range(2)]
+    time.sleep(3)  # to import
+    start = time.monotonic()
+    for filler in fillers:
+        filler.go()
+    for filler in fillers:
+        filler.wait()
+    whole_seconds = time.monotonic() - start
+
     chooser = random.Random(0)
     interrupted = 0
-    for _ in range(6):
-        processes = [
-            subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)
-        ]
-        for process in processes:
-            assert process.stdout.readline() == "ready\n"
-        time.sleep(chooser.uniform(0, 0.15))
-        for process in processes:
-            process.send_signal(signal.SIGKILL)
-        interrupted += sum(process.communicate()[0] != "filled\n" for process in processes)
-    assert interrupted, "at least one was killed while it filled"
+    for _ in range(5):
+        fillers = [_Filler(data, cache) for _ in range(2)]
+        time.sleep(3)
+        for filler in fillers:
+            filler.go()
+        time.sleep(chooser.uniform(0, whole_seconds))
+        for filler in fillers:
+            filler.kill()
+        interrupted += len(list(cache.glob("*.planes"))) < SHARDS
 
-    split = open_split(data, "train", cache)
-    assert split.streamed == 0
-    for ours, pair in zip(split, pairs, strict=True):
-        assert np.array_equal(ours.blurred_HW3, pair.blurred_HW3)
-        assert np.array_equal(ours.sharp_HW3, pair.sharp_HW3)
-    names = sorted(path.suffix for path in cache.iterdir())
-    assert names == [".lock"] * (SHARDS + 1) + [".planes"] * SHARDS
+        split = open_split(data, "train", cache)
+        assert split.streamed == 0
+        for ours, pair in zip(split, pairs, strict=True):
+            assert np.array_equal(ours.blurred_HW3, pair.blurred_HW3)
+            assert np.array_equal(ours.sharp_HW3, pair.sharp_HW3)
+        assert sorted(path.suffix for path in cache.iterdir()) == [".lock"] * (SHARDS + 1) + [".planes"] * SHARDS
+        for path in cache.glob("*.planes"):
+            path.unlink()
+    assert interrupted

@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from gkm.errors import InputError
 
 
 def _files(cache):
-    return {path: path.stat().st_mtime_ns for path in cache.glob("*.planes")}
+    return {path: path.stat().st_ino for path in cache.glob("*.planes")}
 
 
 def _bytes(cache):
@@ -110,6 +111,17 @@ def test_cut_cache_file_is_made_again(data, pairs, tmp_path):
     (path,) = _files(tmp_path / "cache")
     os.truncate(path, 100)
     assert _same(open_split(data, "test", tmp_path / "cache"), [pairs[-1][1]])
+
+
+def test_cache_may_be_emptied_while_it_is_used(data, pairs, tmp_path):
+    used = open_split(data, "test", tmp_path / "cache")
+    for path in _files(tmp_path / "cache"):
+        path.unlink()
+    again = open_split(data, "test", tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache")
+    assert open_split(data, "test", tmp_path / "cache").streamed == 0
+    assert _same(used, [pairs[-1][1]])
+    assert _same(again, [pairs[-1][1]])
 
 
 def test_unusable_cache_folder_is_named(data, tmp_path):
