@@ -34,6 +34,10 @@ RETRIES = 2
 """Times a trial is started again after its process died; one that diverged is not."""
 
 
+RUNGS_NAME = "rungs.asha"
+"""Not *.json: those Tune copies to itself when a study is restored, and puts the old copy back over ours later."""
+
+
 @dataclass(frozen=True)
 class Study:
     """Everything a study is made of; travels to its trials."""
@@ -144,7 +148,7 @@ def _tuner(study: Study, run_id: str, tags: dict[str, str]) -> tune.Tuner:
         seed=study.seed,
     )
     scheduler = ResumableASHA(
-        storage.join(study.state, "rungs.json"),
+        storage.join(study.state, RUNGS_NAME),
         metric=SELECTION_METRIC,
         epochs=epochs,
         first_rung_epochs=space.first_rung_epochs,

@@ -58,7 +58,7 @@ def _results(workspace: Path) -> StudyResults:
 def _kill_after(workspace: Path, data: Path, recorded: int) -> None:
     """Start the study and kill its driver with -9 once its rungs hold `recorded` values."""
     process = _start(workspace, data)
-    rungs = workspace / "studies" / "killed" / "rungs.json"
+    rungs = workspace / "studies" / "killed" / "rungs.asha"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if (

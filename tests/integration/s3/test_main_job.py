@@ -162,7 +162,7 @@ def test_the_main_job_in_s3_outlasts_killed_servers_and_a_killed_driver(server, 
     for trial in job.results().trials:
         assert [metrics["epoch"] for metrics in trial.history] == list(range(1, EPOCHS + 1))
     kept = storage.list_files(job.place)
-    for part in ("studies/tiny/rungs.json", "/weights/model.safetensors", "/validation.png", "/MLmodel"):
+    for part in ("studies/tiny/rungs.asha", "/weights/model.safetensors", "/validation.png", "/MLmodel"):
         assert any(part in name for name in kept), part
     assert not list(job.workspace.rglob("*.safetensors"))
     assert f"report: {page}\n" in out

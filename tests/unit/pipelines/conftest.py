@@ -24,6 +24,8 @@ Invoke = Callable[..., Result]
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = GKMNet(ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=1, width=2))
+    for omega in (model.blocks[0].omega_y, model.blocks[0].omega_x):
+        torch.nn.init.constant_(omega, 0.5)  # surely worse than no network
     return save_weights(model, tmp_path_factory.mktemp("weights"))
 
 
