@@ -72,6 +72,7 @@ def _kill_after(workspace: Path, data: Path, recorded: int) -> None:
     process.wait()
 
 
+@pytest.mark.timeout(900)
 def test_a_study_killed_twice_ends_like_an_undisturbed_one(tmp_path: Path, tiny_data: Path) -> None:
     (tmp_path / "a").mkdir()
     assert _start(tmp_path / "a", tiny_data).wait(timeout=200) == 0
