@@ -84,9 +84,7 @@ class ModelConfig(Settings):
     @classmethod
     def official(cls) -> Self:
         """The network of the authors' release, whose checkpoints `gkm.model.official` reads; see docs/fidelity.md."""
-        return cls(
-            num_kernels=22, residual=False, bank="official", coefficients="half_tanh", omega="shared_with_bias"
-        )
+        return cls(num_kernels=22, residual=False, bank="official", coefficients="half_tanh", omega="shared_with_bias")
 
 
 class DataConfig(Settings):
