@@ -107,6 +107,7 @@ def test_a_study_of_that_name_with_another_search_is_refused(
         run_study(_study(workspace, tiny_data, "first", other))
 
 
+@pytest.mark.slow
 def test_a_diverged_trial_fails_with_its_reason_and_the_study_goes_on(
     ray_session: None, workspace: Path, tiny_data: Path
 ) -> None:
