@@ -190,16 +190,7 @@ class TrialConfig(Settings):
 
     def with_assignments(self, assignments: Sequence[str]) -> Self:
         """These settings with "key=value" texts applied (values are JSON, or else plain text)."""
-        values: dict[str, Any] = {}
-        for text in assignments:
-            key, equals, value = text.partition("=")
-            if not equals:
-                raise InputError(f"--set {text}: needs the form key=value, for example --set model.width=8")
-            try:
-                values[key.strip()] = json.loads(value)
-            except ValueError:
-                values[key.strip()] = value
-        return self.with_values(values, source="--set")
+        return self.with_values(parse_assignments(assignments, example="model.width=8"), source="--set")
 
     def flat(self) -> dict[str, Any]:
         """Dotted path -> value, in a fixed order."""
@@ -217,6 +208,20 @@ class TrialConfig(Settings):
         """Twelve hexadecimal digits that change when, and only when, a setting changes."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def parse_assignments(assignments: Sequence[str], *, example: str) -> dict[str, Any]:
+    """Values by key from "key=value" texts (values are JSON, or else plain text); InputError shows an `example`."""
+    values: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--set {text}: needs the form key=value, for example --set {example}")
+        try:
+            values[key.strip()] = json.loads(value)
+        except ValueError:
+            values[key.strip()] = value
+    return values
 
 
 def setting_paths() -> tuple[str, ...]:

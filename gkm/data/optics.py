@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gkm.config import parse_assignments
 from gkm.data.defocus import Lens, PointSpread
 from gkm.errors import InputError
 
@@ -63,15 +63,7 @@ class Optics(BaseModel):
     @classmethod
     def from_assignments(cls, assignments: Sequence[str]) -> Self:
         """Settings from "key=value" texts (values are JSON, lists too); InputError names the one that is wrong."""
-        values: dict[str, Any] = {}
-        for text in assignments:
-            key, equals, value = text.partition("=")
-            if not equals:
-                raise InputError(f"--set {text}: needs the form key=value, for example --set f_number=2.8")
-            try:
-                values[key.strip()] = json.loads(value)
-            except ValueError:
-                values[key.strip()] = value
+        values = parse_assignments(assignments, example="f_number=2.8")
         if isinstance(values.get("focus_metres"), int | float):
             values["focus_metres"] = [values["focus_metres"]]
         try:
