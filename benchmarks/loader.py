@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from gkm.data import sample
-from gkm.data.cache import open_split
+from gkm.data.cache import NodeCache, open_split
 from gkm.data.crops import corner
 from gkm.data.loader import CropLoader
 from gkm.data.photos import read_rgb
@@ -94,7 +94,7 @@ def lay_out(folder: Path, pairs: list[tuple[Array, Array]]) -> Path:
         for side, photo_HW3 in zip(("blurred", "sharp"), photos, strict=True):
             write_png(folder / "png" / f"{side}-{index:03d}.png", photo_HW3)
             np.save(folder / "planes" / f"{side}-{index:03d}.npy", np.ascontiguousarray(photo_HW3.transpose(2, 0, 1)))
-    split = open_split(folder / "shards", "train", cache_bytes=0)
+    split = open_split(folder / "shards", "train", NodeCache(limit_bytes=0))
     loader = CropLoader(split, batch_size=BATCH, crop_pixels=CROP_PIXELS, crops_per_photo=PASSES)
     epochs = [loader.crops(epoch) for epoch in range(EPOCHS)]
     plan = {

@@ -65,12 +65,13 @@ def stacked(plan: Plan, crops: Iterator[tuple[tuple[Array, Array], int, int]]) -
         yield sides
 
 
-def ours(plan: Plan, **options: int) -> Callable[[int], Batches]:
+def ours(plan: Plan, *, limit_bytes: int | None = None, **options: int) -> Callable[[int], Batches]:
     """The project's loader on the project's shards; without threads, which are for overlapping with training."""
-    from gkm.data.cache import open_split
+    from gkm.data.cache import NodeCache, open_split
     from gkm.data.loader import CropLoader
 
-    split = open_split(plan.folder / "shards", "train", plan.folder / "cache-ours", **options)
+    cache = NodeCache(plan.folder / "cache-ours", limit_bytes)
+    split = open_split(plan.folder / "shards", "train", cache, **options)
     loader = CropLoader(
         split,
         batch_size=plan.batch,
@@ -84,7 +85,7 @@ def ours(plan: Plan, **options: int) -> Callable[[int], Batches]:
 def streamed(plan: Plan) -> Callable[[int], Batches]:
     """Ours with nothing cached: every crop is read from the shards; a quarter of the photographs fits the buffer."""
     photo_bytes = 2 * int(np.prod(plan.shape)) * np.dtype(plan.dtype).itemsize
-    return ours(plan, cache_bytes=0, buffer_bytes=plan.photos * photo_bytes // 4)
+    return ours(plan, limit_bytes=0, buffer_bytes=plan.photos * photo_bytes // 4)
 
 
 def png(plan: Plan) -> Callable[[int], Batches]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gkm.config import TrialConfig
-from gkm.data.cache import CachedSplit, open_split
+from gkm.data.cache import CachedSplit, NodeCache, open_split
 from gkm.data.loader import CropLoader
 from gkm.evaluation import evaluate, restore_image, restorer
 from gkm.model.gkmnet import GKMNet
@@ -41,12 +41,16 @@ class TrialResult:
 
 
 def run_trial(
-    config: TrialConfig, data: str, context: TrainingContext, run: TrialRun | None = None, cache: str | None = None
+    config: TrialConfig,
+    data: str,
+    context: TrainingContext,
+    run: TrialRun | None = None,
+    cache: NodeCache | str | None = None,
 ) -> TrialResult:
     """Train one network on the data set at `data` (a directory of shards), resuming from the context's checkpoint.
 
-    On worker 0 every validated epoch goes to `run`, with the weights whenever `SELECTION_METRIC` improves. `cache`
-    is where this node keeps decoded photographs.
+    On worker 0 every validated epoch goes to `run`, with the weights whenever `SELECTION_METRIC` improves. For
+    `cache`, see `gkm.data.cache.open_split`.
 
     Raises InputError for a data set that cannot be used, TrainingDivergedError when the loss is no longer a number.
     """

@@ -10,8 +10,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -23,44 +22,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-
-def _on_this_machine(workspace: Path) -> Path:
-    if str(workspace).startswith("s3:/"):
-        raise typer.BadParameter(
-            f"{workspace} lies in S3; keep the workspace on this machine, and give --storage as well"
-        )
-    return workspace
-
-
-WORKSPACE = Annotated[
-    Path,
-    typer.Option(
-        "--workspace",
-        envvar="GKM_WORKSPACE",
-        file_okay=False,
-        callback=_on_this_machine,
-        help="Folder of runs, models, caches and sample data.",
-    ),
-]
-TRACKING_URI = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri",
-        envvar="MLFLOW_TRACKING_URI",
-        show_default=False,
-        help="MLflow server or store; left out: mlflow.db in the workspace.",
-    ),
-]
-STORAGE = Annotated[
-    str | None,
-    typer.Option(
-        "--storage",
-        envvar="GKM_STORAGE",
-        show_default="WORKSPACE",
-        help="Where checkpoints, models and pictures are kept: a folder, or s3://bucket/prefix.",
-    ),
-]
-DEFAULT_WORKSPACE = Path("runs")
 
 _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from gkm.errors import InputError
-from pipelines.command import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, progress, run, say
+from pipelines.command import progress, run, say
+from pipelines.options import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE
 
 
 def main(

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, progress, run, say, show
+from pipelines.command import progress, run, say, show
+from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, node_cache
 
 
 def main(
@@ -21,6 +22,8 @@ def main(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
+    cache: CACHE = None,
+    cache_limit: CACHE_LIMIT = None,
     tracking_uri: TRACKING_URI = None,
 ) -> None:
     """Measure how a model and the blurred input fare when the test photographs are noisy.
@@ -46,7 +49,7 @@ def main(
             selector=model,
             sigmas_8bit=sigma or SIGMAS_8BIT,
             seed=seed,
-            cache=absolute(workspace / "cache"),
+            cache=node_cache(cache, cache_limit, workspace),
             watch=lambda label, photos: bar.track(photos, description=label),
         )
     table = Table(title=f"{study.model.name} on {study.photographs} test photographs, seed {seed}")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from gkm.errors import InputError
-from pipelines.command import DEFAULT_WORKSPACE, WORKSPACE, progress, run, say
+from pipelines.command import progress, run, say
+from pipelines.options import DEFAULT_WORKSPACE, WORKSPACE
 
 if TYPE_CHECKING:
     from gkm.data.preparation import Runner

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, progress, run, say
+from pipelines.command import progress, run, say
+from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, node_cache
 
 
 def main(
@@ -16,6 +17,8 @@ def main(
     again: Annotated[bool, typer.Option("--again", help="Consider a challenger that was rolled back, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure and report; change nothing.")] = False,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
+    cache: CACHE = None,
+    cache_limit: CACHE_LIMIT = None,
     tracking_uri: TRACKING_URI = None,
 ) -> None:
     """Promote the challenger if its mean PSNR on the test photographs is higher than the champion's.
@@ -43,7 +46,7 @@ def main(
         result = promote(
             tracking,
             absolute(data or workspace / "data" / "sample"),
-            cache=absolute(workspace / "cache"),
+            cache=node_cache(cache, cache_limit, workspace),
             dry_run=dry_run,
             again=again,
             watch=lambda label, photos: bar.track(photos, description=f"scoring {label}"),

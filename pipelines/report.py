@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, progress, run, say
+from pipelines.command import progress, run, say
+from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, node_cache
 
 
 def main(
@@ -22,6 +23,8 @@ def main(
         ),
     ] = None,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
+    cache: CACHE = None,
+    cache_limit: CACHE_LIMIT = None,
     tracking_uri: TRACKING_URI = None,
 ) -> None:
     """Score a study's registered model on the test photographs and write the report page.
@@ -44,7 +47,7 @@ def main(
             results,
             absolute(data or workspace / "data" / "sample"),
             out,
-            cache=absolute(workspace / "cache"),
+            cache=node_cache(cache, cache_limit, workspace),
             lpips_weights=lpips_weights,
             watch=lambda label, photos: bar.track(photos, description=label),
         )

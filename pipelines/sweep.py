@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.command import DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, progress, run, say
+from pipelines.command import progress, run, say
+from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, node_cache
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -34,6 +35,8 @@ def main(
     ] = "local",
     report: Annotated[Path | None, typer.Option(help="Report page; left out: in the study's folder.")] = None,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
+    cache: CACHE = None,
+    cache_limit: CACHE_LIMIT = None,
     storage: STORAGE = None,
     tracking_uri: TRACKING_URI = None,
     dry_run: Annotated[
@@ -53,8 +56,7 @@ def main(
     from gkm.study.space import load_space
 
     searched = load_space(space, trials)
-    cache = absolute(workspace / "cache")
-    plan = make_plan(searched, absolute(data), cache)
+    plan = make_plan(searched, absolute(data))
     for line in plan.lines():
         say(line)
     if dry_run:
@@ -69,14 +71,14 @@ def main(
 
     tracking = open_tracking(workspace, tracking_uri, storage)
     tracking.prepare()
-    name = study or space.stem
+    name, photos = study or space.stem, node_cache(cache, cache_limit, workspace, ray_address)
     spec = Study(
         name,
         searched,
         absolute(data),
         absolute(join(storage or workspace, "studies")),
         tracking,
-        cache,
+        photos,
         seed,
         WorkerGroup(workers, cpus, gpus),
     )
@@ -97,7 +99,7 @@ def main(
             results,
             spec.data,
             page,
-            cache=cache,
+            cache=photos,
             watch=lambda label, items: bar.track(items, description=label),
         )
     gained = f"{summary.restored_psnr:.2f} dB, {summary.gain:+.2f} dB over the blurred input"

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, progress, run, say
+from pipelines.command import progress, run, say
+from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, node_cache
 
 
 def main(
@@ -20,6 +21,8 @@ def main(
         str, typer.Option("--ray", envvar="RAY_ADDRESS", help='Ray cluster for several workers; "local" starts one.')
     ] = "local",
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
+    cache: CACHE = None,
+    cache_limit: CACHE_LIMIT = None,
     storage: STORAGE = None,
     tracking_uri: TRACKING_URI = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the settings; train nothing.")] = False,
@@ -45,7 +48,8 @@ def main(
 
     tracking = open_tracking(workspace, tracking_uri, storage)
     trials = absolute(join(storage or workspace, "trials"))
-    launch = Launch(settings, absolute(data), trials, tracking, absolute(workspace / "cache"))
+    place = node_cache(cache, cache_limit, workspace, ray_address if workers > 1 else "local")
+    launch = Launch(settings, absolute(data), trials, tracking, place)
     epochs = settings.training.epochs
     if workers == 1:
         with progress() as bar:

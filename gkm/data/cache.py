@@ -11,13 +11,12 @@ from pathlib import Path
 
 from gkm.data.cached_shard import CachedShard
 from gkm.data.manifest import Manifest, PairEntry, read_manifest
-from gkm.data.node_cache import NodeCache, default_cache
+from gkm.data.node_cache import NodeCache
 from gkm.data.pair import Pair, Sides
-from gkm.data.photos import SPLITS, Split
+from gkm.data.photos import Split
 from gkm.data.streaming import BUFFER_BYTES, BlockBuffer, StreamedShard
-from gkm.errors import InputError
 
-__all__ = ["CachedSplit", "default_cache", "open_split"]
+__all__ = ["CachedSplit", "NodeCache", "open_split"]
 
 
 class CachedSplit:
@@ -30,34 +29,28 @@ class CachedSplit:
         self,
         data: str | Path,
         split: Split,
-        cache: str | Path | None = None,
-        cache_bytes: int | None = None,
+        cache: NodeCache,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         """See `open_split`."""
         self.manifest: Manifest = read_manifest(data)
         self.split: Split = split
-        self._arguments = (str(data), split, cache, cache_bytes, buffer_bytes)
-        if split not in self.manifest.splits:
-            there = ", ".join(name for name in SPLITS if name in self.manifest.splits)
-            raise InputError(
-                f"{data}: has no {split} photographs, only {there}; add some and prepare the data set again"
-            )
+        self._arguments = (str(data), split, cache, buffer_bytes)
+        self.manifest.require(split, data)
         shards = self.manifest.splits[split].shards
         self.entries: tuple[PairEntry, ...] = self.manifest.splits[split].entries
-        node_cache = NodeCache(cache, cache_bytes)
         buffer = BlockBuffer(buffer_bytes)
         self._pairs: list[tuple[CachedShard | StreamedShard, int]] = []
         self.streamed = 0
         """How many of the pairs are not in the cache."""
-        for shard, cached in zip(shards, node_cache.open(data, shards), strict=True):
+        for shard, cached in zip(shards, cache.open(data, shards), strict=True):
             self._pairs += [(cached or StreamedShard(data, shard, buffer), pair) for pair in range(len(shard.pairs))]
             self.streamed += 0 if cached else len(shard.pairs)
-        if self.streamed and cache_bytes != 0:
+        if self.streamed and cache.limit_bytes != 0:
             logging.getLogger(__name__).warning(
                 "%s: %d of %d %s pairs do not fit into the cache %s; each of their crops is read where they lie, "
                 "a larger cache would be faster",
-                *(data, self.streamed, len(self), split, node_cache.folder),
+                *(data, self.streamed, len(self), split, cache.folder),
             )
 
     @property
@@ -90,9 +83,8 @@ class CachedSplit:
 def open_split(
     data: str | Path,
     split: Split,
-    cache: str | Path | None = None,
+    cache: NodeCache | str | Path | None = None,
     *,
-    cache_bytes: int | None = None,
     buffer_bytes: int = BUFFER_BYTES,
 ) -> CachedSplit:
     """The pairs of `split` of the data set in `data`, local or in S3.
@@ -100,11 +92,11 @@ def open_split(
     The first caller on a node verifies and decodes the shards, the others wait for it and share its files.
 
     Args:
-        cache: folder on the node's own disk; left out: `default_cache()`.
-        cache_bytes: what the folder may hold, of all data sets; 0: nothing is cached. Left out: what the disk has.
+        cache: where this node keeps decoded photographs, and how many; a folder is a cache without a limit, None the
+            node's `default_cache()`.
         buffer_bytes: memory for blocks of the pairs that are not cached.
 
     Raises InputError if there is no such data set or split, if a shard differs from the manifest, or if the cache
     folder cannot be used.
     """
-    return CachedSplit(data, split, cache, cache_bytes, buffer_bytes)
+    return CachedSplit(data, split, cache if isinstance(cache, NodeCache) else NodeCache(cache), buffer_bytes)

@@ -120,6 +120,14 @@ class Manifest(_Record):
         content = {"fingerprint": self.fingerprint, **self.model_dump(mode="json", exclude_none=True)}
         return json.dumps({"checksum": _digest(content), **content}, indent=1) + "\n"
 
+    def require(self, split: Split, data: str | Path) -> None:
+        """InputError naming the data set `data` if it has no photographs of `split`."""
+        if split not in self.splits:
+            there = ", ".join(name for name in SPLITS if name in self.splits)
+            raise InputError(
+                f"{data}: has no {split} photographs, only {there}; add some and prepare the data set again"
+            )
+
     def count(self, split: Split) -> int:
         """How many pairs `split` has; 0 if the data set lacks it."""
         return self.splits[split].pairs if split in self.splits else 0

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from gkm.data.cached_shard import CachedShard, decoded_bytes, fill
@@ -33,27 +34,30 @@ class _BusyError(Exception):
     """Another process or thread is filling the shard."""
 
 
+@dataclass(frozen=True)
 class NodeCache:
-    """The decoded shards in `folder`; beyond `limit_bytes` the least recently opened go."""
+    """The decoded shards in a folder of whichever node it is opened on; travels to other nodes as these two values."""
 
-    def __init__(self, folder: str | Path | None = None, limit_bytes: int | None = None) -> None:
-        """Raises InputError if the folder cannot be used."""
-        self.folder = Path(folder) if folder is not None else default_cache()
-        self.limit_bytes = limit_bytes
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unusable(error) from None
-        if folder is None:
-            _refuse_foreign(self.folder)
+    place: str | Path | None = None
+    """A folder on the node's own disk; None: `default_cache()`."""
+    limit_bytes: int | None = None
+    """What the folder may hold, of all data sets; beyond it the least recently opened shards go. 0: nothing is kept.
+    None: what the disk has."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder on this node."""
+        return Path(self.place) if self.place is not None else default_cache()
 
     def open(self, data: str | Path, shards: Sequence[ShardEntry]) -> list[CachedShard | None]:
         """The shards of the data set `data`, decoded and mapped; None for those that there is no room for.
 
-        The first on a node fills the cache, several processes share the work. Raises InputError if a shard is damaged.
+        The first on a node fills the cache, several processes share the work. Raises InputError if a shard is damaged,
+        or if the folder cannot be used.
         """
         if self.limit_bytes == 0:
             return [None] * len(shards)
+        self._make_folder()
         opened: dict[str, CachedShard | None] = {}
 
         def opened_unless_busy(shard: ShardEntry) -> None:
@@ -69,6 +73,14 @@ class NodeCache:
         except OSError as error:
             raise self._unusable(error) from None
         return [opened[shard.sha256] for shard in shards]
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from None
+        if self.place is None:
+            _refuse_foreign(self.folder)
 
     def _open(self, data: str | Path, shard: ShardEntry, *, wait: bool) -> CachedShard | None:
         path = self.folder / f"{shard.sha256[:32]}.planes"

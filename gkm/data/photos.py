@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -154,7 +153,8 @@ def _deep_png(image: Image.Image, path: Path) -> Pixels | None:
     """Pixels of a 16-bit PNG; None if `image` has 8 bits or fewer.
 
     Pillow keeps the high bytes of 16-bit RGB alone. Told that the samples are little-endian, it keeps the low
-    bytes instead, so decoding twice gives every bit at the speed of its C code.
+    bytes instead, so decoding twice gives every bit at the speed of its C code. (Once decoded, `image` knows its
+    orientation, too, which may stand behind its pixels: asked before, it would decode a third time.)
     """
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.uint16)
@@ -165,16 +165,12 @@ def _deep_png(image: Image.Image, path: Path) -> Pixels | None:
         raise InputError(f"{path}: 16-bit grey with alpha is not supported; save it as 16-bit RGB")
     if not modes <= {"RGB;16B", "RGBA;16B"}:
         return None
-    data = path.read_bytes()
-    high, low = (_decoded_bytes(data, order) for order in ("B", "L"))
+    with path.open("rb") as file, Image.open(file) as twin:
+        assert isinstance(twin, ImageFile.ImageFile)
+        twin.tile = [tile._replace(args=str(tile.args)[:-1] + "L") for tile in twin.tile]
+        low = np.asarray(twin)[:, :, :3]
+    high = np.asarray(image)[:, :, :3]
     return _oriented((high.astype(np.uint16) << 8) | low, image)
-
-
-def _decoded_bytes(data: bytes, order: str) -> npt.NDArray[np.uint8]:
-    with Image.open(io.BytesIO(data)) as image:
-        assert isinstance(image, ImageFile.ImageFile)
-        image.tile = [tile._replace(args=str(tile.args)[:-1] + order) for tile in image.tile]
-        return np.asarray(image)[:, :, :3]
 
 
 def _deep_tiff(image: Image.Image, path: Path) -> Pixels | None:

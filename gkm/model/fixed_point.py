@@ -1,12 +1,13 @@
 """A blurred image and the mixing coefficients of its blur in, the image sharpened by fixed-point iteration out.
 
 This is the classical method that the network unrolls: equations (4) to (6), with nothing learned. With the coefficients
-that made a blur it is the baseline "GKM fixed point, oracle kernels". Shape legend: B images, C channels, H x W pixels,
-K kernels.
+that made a blur, or that explain it best, it is the baseline "GKM fixed point, oracle kernels" of reports. Shape legend:
+B images, C channels, H x W pixels, K kernels.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Literal
@@ -77,6 +78,31 @@ def coefficients_of(sigmas_BHW: Tensor, bank: KernelBank) -> Tensor:
     beta_BHWK.scatter_add_(3, order[lower][..., None], (1 - share)[..., None])
     beta_BHWK.scatter_add_(3, order[upper][..., None], share[..., None])
     return beta_BHWK.permute(0, 3, 1, 2).to(sigmas_BHW.dtype)
+
+
+def oracle_coefficients(
+    y_BCHW: Tensor, sharp_BCHW: Tensor, bank: KernelBank, *, window_sigma_pixels: float = 3.0
+) -> Tensor:
+    """Mixing coefficients beta [B, K, H, W] of a blur found with the sharp image at hand, which no method has.
+
+    Each pixel gets the one kernel of the bank with which the sharp image looks most like `y` around it: the smallest
+    mean squared difference under a Gaussian window of `window_sigma_pixels`. Raises ValueError for images of different
+    shapes.
+    """
+    if y_BCHW.shape != sharp_BCHW.shape:
+        raise ValueError(f"the images have the shapes {list(y_BCHW.shape)} and {list(sharp_BCHW.shape)}; give partners")
+    reach = math.ceil(2 * window_sigma_pixels)
+    distance = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    window = torch.exp(-(distance**2) / (2 * window_sigma_pixels**2))
+    window /= window.sum()
+    least = torch.full_like(y_BCHW[:, :1], torch.inf)
+    chosen = torch.zeros_like(least, dtype=torch.int64)
+    for index in range(len(bank)):
+        difference = _convolve(sharp_BCHW, bank.taps(index), "replicate") - y_BCHW
+        error = _convolve(difference.square().mean(1, keepdim=True), window, "replicate")
+        nearer = error < least
+        least, chosen = torch.where(nearer, error, least), torch.where(nearer, index, chosen)
+    return torch.zeros_like(y_BCHW[:, :1]).repeat(1, len(bank), 1, 1).scatter_(1, chosen, 1.0)
 
 
 def eigenvalues(beta_K: Tensor, bank: KernelBank, height: int, width: int) -> Tensor:

@@ -18,6 +18,7 @@ from gkm.registry.versions import LoadedModel, load
 from gkm.tracking import Tracking
 
 if TYPE_CHECKING:
+    from gkm.data.cache import NodeCache
     from gkm.evaluation import ImageScore
 
 SIGMAS_8BIT = (0.0, 1.0, 3.0, 5.0)
@@ -59,7 +60,7 @@ def study_noise(
     selector: str | None = None,
     sigmas_8bit: Sequence[float] = SIGMAS_8BIT,
     seed: int = 0,
-    cache: str | None = None,
+    cache: NodeCache | str | None = None,
     watch: Watch | None = None,
 ) -> NoiseStudy:
     """Score a model (see `gkm.registry.load`) on the test photographs of `data` at each noise level.

@@ -18,7 +18,7 @@ from gkm.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, REGISTERED_NAM
 from gkm.tracking import Tracking
 
 if TYPE_CHECKING:
-    from gkm.data.cache import CachedSplit
+    from gkm.data.cache import CachedSplit, NodeCache
     from gkm.data.shards import Pair
 
 Scores = Mapping[str, float]
@@ -61,7 +61,7 @@ def promote(
     tracking: Tracking,
     data: str,
     *,
-    cache: str | None = None,
+    cache: NodeCache | str | None = None,
     dry_run: bool = False,
     again: bool = False,
     watch: Watch | None = None,
@@ -71,7 +71,7 @@ def promote(
     While there is no champion it has to beat the blurred photographs themselves. The old champion becomes `previous`.
 
     Args:
-        cache: folder for decoded photographs on this node.
+        cache: see `gkm.data.cache.open_split`.
         dry_run: measure, but change and record nothing.
         again: consider a challenger that was rolled back, too.
 

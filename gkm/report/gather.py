@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gkm.data.cache import CachedSplit, open_split
+from gkm.data.cache import CachedSplit, NodeCache, open_split
 from gkm.data.manifest import Manifest
 from gkm.data.photos import Pixels
 from gkm.data.shards import Pair
@@ -71,7 +71,7 @@ def report_study(
     data: str,
     out: str | Path,
     *,
-    cache: str | None = None,
+    cache: NodeCache | str | None = None,
     lpips_weights: str | Path | None = None,
     watch: Watch | None = None,
 ) -> ReportSummary:
@@ -80,7 +80,7 @@ def report_study(
     The figures go to the study's run, too, as "test/psnr", "test/blurred_psnr" and so on.
 
     Args:
-        cache: folder for decoded photographs on this node.
+        cache: see `gkm.data.cache.open_split`.
         lpips_weights: see `gkm.metrics.lpips`.
 
     Raises InputError where the study has no validated or no registered trial, or where `data` is not its data set.

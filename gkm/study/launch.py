@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gkm import storage
 from gkm.config import TrialConfig
+from gkm.data.cache import NodeCache
 from gkm.data.shards import read_manifest
 from gkm.errors import InputError
 from gkm.tracking import Tracking, TrialRun, environment_tags
@@ -29,7 +30,7 @@ class Launch:
     folder: str
     """Where trials outside studies keep their checkpoints."""
     tracking: Tracking
-    cache: str | None = None
+    cache: NodeCache | str | None = None
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gkm.data.cache import open_split
+from gkm.data.manifest import read_manifest
 from gkm.study.space import SearchSpace
 
 
@@ -48,12 +48,14 @@ class StudyPlan:
         ]
 
 
-def make_plan(space: SearchSpace, data: str, cache: str | None = None) -> StudyPlan:
+def make_plan(space: SearchSpace, data: str) -> StudyPlan:
     """The plan of a study of `space` on the data set at `data`.
 
     Raises InputError where the data set is missing, or has no photographs to train or to validate on.
     """
-    train, validation = (open_split(data, split, cache) for split in ("train", "validation"))
+    manifest = read_manifest(data)
+    for split in ("train", "validation"):
+        manifest.require(split, data)
     epochs, rungs, rung = space.base.training.epochs, [], float(space.first_rung_epochs)
     while rung < epochs:
         rungs.append(round(rung))
@@ -63,8 +65,8 @@ def make_plan(space: SearchSpace, data: str, cache: str | None = None) -> StudyP
         epochs=epochs,
         rungs=tuple(rungs),
         reduction_factor=space.reduction_factor,
-        train_photos=len(train),
-        validation_photos=len(validation),
-        crops_per_epoch=len(train) * space.base.data.crops_per_photo,
+        train_photos=manifest.count("train"),
+        validation_photos=manifest.count("validation"),
+        crops_per_epoch=manifest.count("train") * space.base.data.crops_per_photo,
         parameters={path: str(parameter) for path, parameter in space.parameters.items()},
     )

@@ -16,7 +16,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.search.optuna import OptunaSearch
 
 from gkm import storage
-from gkm.data.cache import open_split
+from gkm.data.cache import NodeCache, open_split
 from gkm.data.shards import read_manifest
 from gkm.errors import InputError
 from gkm.evaluation import evaluate, mean_scores
@@ -49,7 +49,7 @@ class Study:
     folder: str
     """Where studies keep their state; this one's is the folder `name` in it."""
     tracking: Tracking
-    cache: str | None = None
+    cache: NodeCache | str | None = None
     seed: int = 0
     workers: WorkerGroup = field(default_factory=WorkerGroup)
     """What each trial runs on: one worker is the trial's own process, several are a Ray Train group."""

@@ -12,6 +12,7 @@ from ray.train.torch import TorchTrainer
 
 from gkm import storage
 from gkm.config import TrialConfig
+from gkm.data.cache import NodeCache
 from gkm.errors import InputError
 from gkm.tracking import TrialRun
 from gkm.training.context import RayTrainContext
@@ -68,7 +69,7 @@ def fit_on_workers(
     config: TrialConfig,
     data: str,
     run: TrialRun,
-    cache: str | None,
+    cache: NodeCache | str | None,
     *,
     name: str,
     folder: str,

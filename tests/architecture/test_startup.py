@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PIPELINES = sorted(path for path in (ROOT / "pipelines").glob("*.py") if path.name not in ("__init__.py", "command.py"))
+SHARED = ("__init__.py", "command.py", "options.py")
+PIPELINES = sorted(path for path in (ROOT / "pipelines").glob("*.py") if path.name not in SHARED)
 LONGEST_HELP_SECONDS = 1.5
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gkm import storage
-from gkm.data.cache import open_split
+from gkm.data.cache import NodeCache, open_split
 from gkm.data.loader import CropLoader
 from gkm.data.manifest import read_manifest
 from gkm.data.shards import Pair, read_shard, write_dataset, write_shard
@@ -22,8 +22,8 @@ def _pairs() -> list[Pair]:
     return [Pair(f"scene {number}", "a", *both) for number, both in enumerate(photos)]
 
 
-def _batches(data: str | Path, cache: Path, **options: int) -> torch.Tensor:
-    loader = CropLoader(open_split(data, "train", cache, **options), batch_size=2, crop_pixels=128, crops_per_photo=4)
+def _batches(data: str | Path, cache: NodeCache | Path) -> torch.Tensor:
+    loader = CropLoader(open_split(data, "train", cache), batch_size=2, crop_pixels=128, crops_per_photo=4)
     return torch.stack([torch.stack([batch.blurred_B3HW, batch.sharp_B3HW]) for batch in loader.epoch(0)])
 
 
@@ -33,14 +33,14 @@ def test_batches_are_those_of_the_local_data_set(place: str, tmp_path: Path) -> 
         write_dataset(source, out, {"kind": "test"}, shard_bytes=1)
     wanted = _batches(tmp_path / "data", tmp_path / "local cache")
     assert torch.equal(_batches(place, tmp_path / "cache"), wanted)
-    assert torch.equal(_batches(place, tmp_path / "cache", cache_bytes=0), wanted)
+    assert torch.equal(_batches(place, NodeCache(tmp_path / "cache", 0)), wanted)
 
     name = read_manifest(place).splits["train"].shards[1].name
     storage.write_bytes(f"{place}/{name}", storage.read_bytes(f"{place}/{name}").replace(b"PAR1", b"PAR2"))
     assert torch.equal(_batches(place, tmp_path / "cache"), wanted), "the cache was verified when it was filled"
-    for options in ({}, {"cache_bytes": 0}):
+    for limit_bytes in (None, 0):
         with pytest.raises(InputError, match=f"{place}/{name}: is damaged"):
-            _batches(place, tmp_path / "other cache", **options)
+            _batches(place, NodeCache(tmp_path / "other cache", limit_bytes))
 
 
 def test_one_shard_is_written_to_s3_alone(place: str) -> None:

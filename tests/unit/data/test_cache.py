@@ -14,7 +14,7 @@ import pytest
 
 from gkm import storage
 from gkm.data import node_cache
-from gkm.data.cache import open_split
+from gkm.data.cache import NodeCache, open_split
 from gkm.data.shards import write_dataset
 from gkm.errors import InputError
 
@@ -35,21 +35,22 @@ def _same(ours, theirs):
 
 
 @pytest.fixture(params=["cached", "streamed", "streamed without a buffer"])
-def options(request):
+def options(request, tmp_path):
     """How a split may be opened."""
+    streamed = {"cache": NodeCache(tmp_path / "cache", 0)}
     return {
-        "cached": {},
-        "streamed": {"cache_bytes": 0},
-        "streamed without a buffer": {"cache_bytes": 0, "buffer_bytes": 0},
+        "cached": {"cache": tmp_path / "cache"},
+        "streamed": streamed,
+        "streamed without a buffer": {**streamed, "buffer_bytes": 0},
     }[request.param]
 
 
 def test_pixels_come_back(data, pairs, tmp_path, options):
     for split in ("train", "validation", "test"):
         theirs = [pair for name, pair in pairs if name == split]
-        ours = open_split(data, split, tmp_path / "cache", **options)
+        ours = open_split(data, split, **options)
         assert ours.scenes == tuple(pair.scene for pair in theirs)
-        assert ours.streamed == (len(theirs) if options else 0)
+        assert ours.streamed == (len(theirs) if isinstance(options["cache"], NodeCache) else 0)
         assert _same(ours, theirs)
         for mine, pair in zip(ours, theirs, strict=True):
             assert (mine.scene, mine.name, mine.blurred_HW3.dtype) == (pair.scene, pair.name, pair.blurred_HW3.dtype)
@@ -59,7 +60,7 @@ def test_pixels_come_back(data, pairs, tmp_path, options):
 def test_any_window_is_that_of_the_photograph(tmp_path, random_pair, options, dtype):
     pair = random_pair("a", 1, 530, 300, dtype)
     write_dataset([("train", pair)], tmp_path / "data", {})
-    split = open_split(tmp_path / "data", "train", tmp_path / "cache", **options)
+    split = open_split(tmp_path / "data", "train", **options)
     for top, left, height, width in [
         (0, 0, 530, 300),
         (0, 0, 1, 1),
@@ -97,7 +98,7 @@ def test_damaged_shard_is_named_and_not_cached(data, tmp_path):
     assert not _files(tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.partial"))
     with pytest.raises(InputError, match=r"validation-00000\.parquet: is damaged"):
-        list(open_split(data, "validation", tmp_path / "cache", cache_bytes=0))
+        list(open_split(data, "validation", NodeCache(tmp_path / "cache", 0)))
 
 
 def test_missing_split_is_refused(tmp_path, random_pair):
@@ -146,7 +147,7 @@ def test_default_cache_is_of_this_user_alone(data, tmp_path, monkeypatch):
 
 
 def test_split_travels_without_its_pixels(data, tmp_path, options):
-    split = open_split(data, "train", tmp_path / "cache", **options)
+    split = open_split(data, "train", **options)
     message = pickle.dumps(split)
     assert len(message) < 1000
     arrived = pickle.loads(message)
@@ -167,10 +168,10 @@ def test_least_recently_opened_shards_go_first(sets, tmp_path):
     opened = {}
     for name in "ab":
         opened[name] = set(_files(cache))
-        open_split(tmp_path / name, "train", cache, cache_bytes=2 * sets)
+        open_split(tmp_path / name, "train", NodeCache(cache, 2 * sets))
         opened[name] = set(_files(cache)) - opened[name]
-    open_split(tmp_path / "a", "train", cache, cache_bytes=2 * sets)
-    assert open_split(tmp_path / "c", "train", cache, cache_bytes=2 * sets).streamed == 0
+    open_split(tmp_path / "a", "train", NodeCache(cache, 2 * sets))
+    assert open_split(tmp_path / "c", "train", NodeCache(cache, 2 * sets)).streamed == 0
     assert opened["a"] <= set(_files(cache)), "opened since"
     assert not opened["b"] & set(_files(cache))
     assert _bytes(cache) == 2 * sets
@@ -178,15 +179,15 @@ def test_least_recently_opened_shards_go_first(sets, tmp_path):
 
 def test_shards_in_use_stay_and_others_are_streamed(sets, tmp_path, random_pair, caplog):
     cache = tmp_path / "cache"
-    held = [open_split(tmp_path / name, "train", cache, cache_bytes=2 * sets) for name in "ab"]
-    third = open_split(tmp_path / "c", "train", cache, cache_bytes=2 * sets)
+    held = [open_split(tmp_path / name, "train", NodeCache(cache, 2 * sets)) for name in "ab"]
+    third = open_split(tmp_path / "c", "train", NodeCache(cache, 2 * sets))
     assert third.streamed == 1
     assert "1 of 1 train pairs do not fit into the cache" in caplog.text
     assert _same(third, [random_pair("c", ord("c"))])
     assert _bytes(cache) == 2 * sets
     del held
-    assert open_split(tmp_path / "c", "train", cache, cache_bytes=2 * sets).streamed == 0
-    assert open_split(tmp_path / "a", "train", cache, cache_bytes=sets - 1).streamed == 1
+    assert open_split(tmp_path / "c", "train", NodeCache(cache, 2 * sets)).streamed == 0
+    assert open_split(tmp_path / "a", "train", NodeCache(cache, sets - 1)).streamed == 1
     assert _bytes(cache) == 2 * sets, "nothing is evicted for what would not fit anyway"
 
 
@@ -207,7 +208,7 @@ def test_full_disk_is_streamed_around(data, pairs, tmp_path, monkeypatch):
 
 def test_streaming_reads_the_blocks_of_a_window_and_keeps_to_its_buffer(tmp_path, random_pair, monkeypatch):
     write_dataset([("train", random_pair("a", 1, 1024, 1024))], tmp_path / "data", {})
-    split = open_split(tmp_path / "data", "train", tmp_path / "cache", cache_bytes=0, buffer_bytes=2**20)
+    split = open_split(tmp_path / "data", "train", NodeCache(tmp_path / "cache", 0), buffer_bytes=2**20)
     read = []
     read_range = storage.read_range
 
@@ -235,7 +236,7 @@ PROLOGUE = """
 import os, signal, sys
 from pathlib import Path
 from gkm.data import cached_shard, node_cache
-from gkm.data.cache import open_split
+from gkm.data.cache import NodeCache, open_split
 """
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gkm.data.cache import open_split
+from gkm.data.cache import NodeCache, open_split
 from gkm.data.loader import CropLoader
 from gkm.data.shards import write_dataset
 from gkm.errors import InputError
@@ -117,7 +117,7 @@ def test_more_ranks_than_crops_get_one_each(split):
 
 @pytest.mark.parametrize("noise", [0.0, 5.0])
 def test_streaming_and_threads_give_the_same_batches(data, split, tmp_path, noise):
-    streamed = open_split(data, "train", tmp_path / "cache", cache_bytes=0)
+    streamed = open_split(data, "train", NodeCache(tmp_path / "cache", 0))
     assert (_loader(split).workers, _loader(streamed).workers > 0) == (0, True)
     wanted = _stacked(_loader(split, flips=True, noise_sigma_8bit=noise).epoch(1, start_batch=2))
     for pairs, workers in ((streamed, 0), (streamed, 3), (split, 1), (split, 16)):

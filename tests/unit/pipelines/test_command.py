@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gkm.errors import InputError
-from pipelines.command import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, build, progress, say
+from pipelines.command import build, progress, say
+from pipelines.options import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE
 
 
 def show(workspace: WORKSPACE = DEFAULT_WORKSPACE, tracking_uri: TRACKING_URI = None) -> None:
