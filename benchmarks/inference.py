@@ -2,19 +2,21 @@
 
     python benchmarks/inference.py                   288 x 416 and 1680 x 1120 pixels; some minutes
     python benchmarks/inference.py --quick           the smaller size alone, without memory
+    python benchmarks/inference.py --compile         with torch.compile beside the others
     python benchmarks/inference.py --weights FILE    a checkpoint of the release instead of random weights
     python benchmarks/inference.py --threads 1       processor time of one thread: for a machine that others use too
 
-The peer is benchmarks/naive.py with the same weights. Every round runs each contender once; a ratio is the median of
-the ratios of the rounds, so that a busy machine slows both. "of peak" compares the multiply-adds that we carry out per
-second with a single 3x3 convolution 64 -> 64 of the same precision, measured in the same run. Memory is the peak of a
-process of its own that runs one contender once.
+The peer is benchmarks/naive.py with the same weights; of the smaller image it is measured with its dense convolution
+laid out as usual, too. Every round runs each contender once; a ratio is the median of the ratios of the rounds, so that
+a busy machine slows both. bfloat16 is left out where the processor has no instructions for it: it then takes ten times
+as long, whoever asks. "of peak" compares the multiply-adds that we carry out per second with a single 3x3 convolution
+64 -> 64 of the same precision, measured in the same run. Memory is the peak of a process of its own that runs one
+contender once. --compile adds torch.compile, with the seconds that its first call takes.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from machine import describe, peak_bytes
 from naive import NaiveGKMNet
 from safetensors.torch import load_file
 from torch import Tensor
@@ -34,9 +37,13 @@ from gkm.model.complexity import measure
 from gkm.model.gkmnet import GKMNet
 from gkm.model.official import export_official, load_official
 from gkm.model.strips import restore_by_strips
+from gkm.training.context import has_bfloat16
 
 SIZES = ((288, 416), (1120, 1680))
 Run = Callable[[Tensor], Tensor]
+DTYPES = (torch.float32, torch.bfloat16) if has_bfloat16(torch.device("cpu")) else (torch.float32,)
+AS_USUAL, COMPILED = "as usual", "compiled"
+KINDS = [str(dtype).removeprefix("torch.") for dtype in DTYPES]
 
 
 def clock() -> float:
@@ -63,16 +70,19 @@ def photograph(height: int, width: int) -> Tensor:
 def contender(name: str, weights: Path) -> Run:
     """The finest result of one implementation as a function."""
     if name.startswith("naive"):
-        naive = NaiveGKMNet().eval()
+        naive = NaiveGKMNet(blur_layout=torch.contiguous_format if AS_USUAL in name else torch.channels_last).eval()
         naive.load_state_dict(load_file(weights) if weights.suffix == ".safetensors" else torch.load(weights))
 
         def run(image: Tensor) -> Tensor:
-            with torch.autocast("cpu", torch.bfloat16, enabled=name.endswith("bfloat16")):
+            with torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in name):
                 return naive(image)[-1].float()
 
         return run
-    dtype = torch.bfloat16 if name.endswith("bfloat16") else torch.float32
+    dtype = torch.bfloat16 if "bfloat16" in name else torch.float32
     ours = load_official(weights).for_inference(dtype)
+    if COMPILED in name:
+        compiled = torch.compile(ours)
+        return lambda image: compiled(image)[-1]
     if "strips" in name:
         return lambda image: restore_by_strips(ours, image)
     return lambda image: ours(image)[-1]
@@ -90,16 +100,20 @@ def convolution_peak(dtype: torch.dtype) -> float:
     return 144 * 208 * 64 * 64 * 9 / min(seconds)
 
 
-def compare(weights: Path, height: int, width: int, rounds: int) -> None:
+def compare(weights: Path, height: int, width: int, rounds: int, others: list[str]) -> None:
     """Print one table: seconds and ratios to naive, the distance to the peak, the difference of results."""
-    names = ("naive float32", "ours float32", "ours bfloat16", "naive bfloat16")
+    names = [f"{who} {kind}" for kind in KINDS for who in ("naive", "ours")] + others
     runs = {name: contender(name, weights) for name in names}
     image = photograph(height, width)
     executed = measure(load_official(weights), height, width).executed_macs
     with torch.no_grad():
-        results = {name: run(image) for name, run in runs.items()}
+        results, first_seconds = {}, {}
+        for name, run in runs.items():
+            started = time.perf_counter()
+            results[name] = run(image)
+            first_seconds[name] = time.perf_counter() - started
         rows: list[dict[str, float]] = []
-        peaks = {"float32": 0.0, "bfloat16": 0.0}
+        peaks = dict.fromkeys(KINDS, 0.0)
         for _ in range(rounds):
             row = {}
             for name, run in runs.items():
@@ -107,20 +121,21 @@ def compare(weights: Path, height: int, width: int, rounds: int) -> None:
                 run(image)
                 row[name] = clock() - started
             rows.append(row)
-            for dtype in (torch.float32, torch.bfloat16):
-                kind = str(dtype).removeprefix("torch.")
+            for kind, dtype in zip(KINDS, DTYPES, strict=True):
                 peaks[kind] = max(peaks[kind], convolution_peak(dtype))
     print(f"\n{width} x {height} pixels, {torch.get_num_threads()} threads, median of {rounds} rounds")
-    print(f"convolution peak: float32 {peaks['float32'] / 1e9:.0f}, bfloat16 {peaks['bfloat16'] / 1e9:.0f} GMAC/s")
+    print("convolution peak, GMAC/s:", ", ".join(f"{kind} {peak / 1e9:.0f}" for kind, peak in peaks.items()))
     reference = results["naive float32"]
     for name in names:
         seconds = statistics.median(row[name] for row in rows)
         ratio = statistics.median(row["naive float32"] / row[name] for row in rows)
-        line = f"{name:15} {seconds:7.3f} s  naive / this {ratio:5.2f}"
+        line = f"{name:22} {seconds:7.3f} s  naive / this {ratio:5.2f}"
         if name.startswith("ours"):
             line += (
                 f"  {executed / seconds / 1e9:4.0f} GMAC/s, {executed / seconds / peaks[name.split()[1]]:4.0%} of peak"
             )
+        if COMPILED in name:
+            line += f"  first call {first_seconds[name]:.0f} s"
         difference = results[name] - reference
         spread = (reference.max() - reference.min()).item()
         psnr = 10 * torch.log10(spread**2 / difference.square().mean()).item()
@@ -133,21 +148,21 @@ def compare_memory(weights: Path, height: int, width: int) -> None:
     """Print the peak of resident memory of each implementation, from a process of its own."""
     print(f"\npeak memory, {width} x {height} pixels (the process, and what the image added to it)")
     naive = 0
-    for name in ("naive float32", "ours float32", "ours bfloat16", "ours float32 in strips"):
+    for name in ("naive float32", *(f"ours {kind}" for kind in KINDS), "ours float32 in strips"):
         command = [sys.executable, __file__, "--weights", str(weights), "--memory-of", name, str(height), str(width)]
         before, peak = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
         naive = naive or peak
-        print(f"{name:23} {peak / 1024:6.0f} MiB, {(peak - before) / 1024:6.0f} MiB; {peak / naive:4.0%} of naive")
+        print(f"{name:23} {peak / 2**20:6.0f} MiB, {(peak - before) / 2**20:6.0f} MiB; {peak / naive:4.0%} of naive")
 
 
 def report_memory(name: str, weights: Path, height: int, width: int) -> None:
-    """Kibibytes at the peak before and after one image."""
+    """Bytes at the peak before and after one image."""
     run = contender(name, weights)
     with torch.no_grad():
         run(photograph(64, 64))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_bytes()
         run(photograph(height, width))
-    print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(before, peak_bytes())
 
 
 def main() -> None:
@@ -157,6 +172,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--compile", action="store_true", help="torch.compile beside the others")
     parser.add_argument("--memory-of", nargs=3, metavar=("CONTENDER", "HEIGHT", "WIDTH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -169,8 +185,11 @@ def main() -> None:
             name, height, width = options.memory_of
             report_memory(name, weights, int(height), int(width))
             return
-        for height, width in SIZES[:1] if options.quick else SIZES:
-            compare(weights, height, width, options.rounds if height < 1000 else min(options.rounds, 3))
+        print(describe())
+        compiled = [f"ours {kind} {COMPILED}" for kind in KINDS] if options.compile else []
+        compare(weights, *SIZES[0], options.rounds, [f"naive float32 {AS_USUAL}", *compiled])
+        if not options.quick:
+            compare(weights, *SIZES[1], min(options.rounds, 3), [])
         if not options.quick:
             compare_memory(weights, *SIZES[-1])
 

@@ -4,12 +4,11 @@ Every size runs in this process alone, so that the peak is its own: python bench
 """
 
 import argparse
-import re
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
+from machine import describe, peak_bytes
 
 from gkm.config import ModelConfig
 from gkm.evaluation import restore_image
@@ -27,10 +26,10 @@ def main() -> None:
     seconds, processor = time.monotonic() - started, time.process_time() - worked
     if restored.shape != photo.shape:
         raise SystemExit(f"the result has the shape {restored.shape}")
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    gigabytes = int(peak[1]) * 1024 / 1e9 if peak else float("nan")
+    gigabytes = peak_bytes() / 1e9
     megapixels = options.height * options.width / 1e6
     threads = torch.get_num_threads()
+    print(describe())
     print(
         f"{megapixels:g} megapixels: peak {gigabytes:.2f} GB, {seconds:.0f} s ({processor:.0f} s of {threads} threads)"
     )

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from machine import describe
 
 from gkm.data import sample
 from gkm.data.cache import NodeCache, open_split
@@ -180,14 +180,6 @@ def draw(results: dict[int, dict[str, dict[str, Any]]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
-
-
 def main() -> None:
     plt.switch_backend("Agg")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -205,7 +197,7 @@ def main() -> None:
         rendered = [sample.render(scene, 0) for scene in sample.SCENES]
         photos = [photo for pair in rendered for photo in (pair.blurred_HW3, pair.sharp_HW3)]
     pairs = mosaics(photos)
-    print(f"{machine()}; {PAIRS} pairs of {SIZE[1]} x {SIZE[0]} pixels, batches of {BATCH} crops of {CROP_PIXELS}")
+    print(f"{describe()}; {PAIRS} pairs of {SIZE[1]} x {SIZE[0]} pixels, batches of {BATCH} crops of {CROP_PIXELS}")
     results = {}
     for bits in (8, 16):
         if bits == 16:

@@ -4,7 +4,9 @@ It is plain eager PyTorch, one line for each sentence of the method: dense 21 x 
 convolution, on y and x at every scale; triplet attention by permuted copies; batch norm as a layer; a Conv-LSTM that
 starts from zeros; and the 132 products of equation (9) as one tensor. Names and shapes are the release's, so its
 checkpoints load as they are. Heights and widths must be multiples of 16. Products of layers are left to PyTorch's own
-kernels: nothing here is slower than it has to be for being plain.
+kernels: nothing here is slower than it has to be for being plain. So the dense convolution gets its image with the
+channels last: laid out as usual, oneDNN takes four times as long for it, and, from about half a megapixel on, on
+processors without AVX-512, a hundred times (`blur_layout` gives the usual layout back).
 """
 
 from __future__ import annotations
@@ -98,10 +100,11 @@ class NaiveConvLSTM(nn.Module):
 class NaiveGKMNet(nn.Module):
     """blurred [B, 3, H, W] in, three results from coarse to fine out."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, blur_layout: torch.memory_format = torch.channels_last) -> None:
         super().__init__()
         w = width
         self.width = w
+        self.blur_layout = blur_layout
         self.in_block = NaiveBlock(nn.Sequential(nn.Conv2d(3, w, 3, padding=1)), w)
         self.conv_block1_1 = NaiveBlock(conv_norm_relu(w, 2 * w, stride=2), 2 * w)
         self.conv_block2_1 = NaiveBlock(conv_norm_relu(2 * w, 4 * w, stride=2), 4 * w)
@@ -119,7 +122,8 @@ class NaiveGKMNet(nn.Module):
 
     def blur(self, image: Tensor) -> Tensor:
         """66 filtered maps."""
-        return functional.conv2d(image, self.kernels, padding=M // 2, groups=3)
+        image = image.contiguous(memory_format=self.blur_layout)
+        return functional.conv2d(image, self.kernels, padding=M // 2, groups=3).contiguous()
 
     def scale(self, y: Tensor, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The result of one scale, and the next state."""

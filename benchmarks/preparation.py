@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import platform
 import statistics
 import struct
 import subprocess
@@ -28,6 +27,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from machine import describe
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage import data
@@ -178,7 +178,7 @@ def report(
     one, two = (statistics.median(seconds[workers]) for workers in (1, 2))
     ratio = statistics.median(first / second for first, second in zip(seconds[1], seconds[2], strict=True))
     source, shards, pixels = _bytes(photos, "*.png"), _bytes(out, "*.parquet"), pairs * 2 * WIDTH * HEIGHT * 6
-    print(f"\nmachine: {_processor()}, {len(os.sched_getaffinity(0))} cores; {platform.platform()}")
+    print(f"\nmachine: {describe()}")
     print(
         f"{pairs} pairs of {WIDTH} x {HEIGHT} at 16 bits: {source / 1e9:.2f} GB of PNG, {shards / 1e9:.2f} GB of shards"
     )
@@ -202,11 +202,6 @@ def report(
 
 def _bytes(folder: Path, pattern: str) -> int:
     return sum(path.stat().st_size for path in folder.rglob(pattern))
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@
     python benchmarks/training_step.py --quick     8 steps
     python benchmarks/training_step.py --threads 1     processor time of one thread: for a machine that others use too
 
-The peer is benchmarks/naive.py with the same start, crops, cost (l2 at three scales) and optimiser (Adam, as PyTorch
-chooses it). Every step is taken by all contenders in turn, and a ratio is the median over the steps. In bfloat16 both
-run under autocast, and ours is compared with naive in float32 and in bfloat16.
+The peer is benchmarks/naive.py, also with its dense convolution laid out as usual, with the same start, crops, cost (l2
+at three scales) and optimiser (Adam, as PyTorch chooses it). Every step is taken by all contenders in turn, and a ratio
+is the median over the steps. In bfloat16 all run under autocast, and ours is compared with naive in float32 and in
+bfloat16; it is left out where the processor has no instructions for it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from machine import describe
 from naive import NaiveGKMNet
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -28,6 +30,7 @@ from gkm.config import ModelConfig
 from gkm.losses import multi_scale_loss
 from gkm.model.gkmnet import GKMNet
 from gkm.model.official import export_official, load_official
+from gkm.training.context import has_bfloat16
 
 LEARNING_RATE = 1e-4
 
@@ -85,24 +88,26 @@ def main() -> None:
         start = Path(folder) / "start.safetensors"
         export_official(GKMNet(ModelConfig.official()), start)
         contenders: dict[str, Contender] = {}
-        for kind in ("float32", "bfloat16"):
-            naive = NaiveGKMNet()
-            naive.load_state_dict(load_file(start))
-            contenders[f"naive {kind}"] = Contender(naive, bfloat16=kind == "bfloat16", fused=False)
+        for kind in ("float32", "bfloat16")[: 1 + has_bfloat16(torch.device("cpu"))]:
+            for name, layout in (("naive", torch.channels_last), ("naive, as usual,", torch.contiguous_format)):
+                naive = NaiveGKMNet(blur_layout=layout)
+                naive.load_state_dict(load_file(start))
+                contenders[f"{name} {kind}"] = Contender(naive, bfloat16=kind == "bfloat16", fused=False)
             contenders[f"ours {kind}"] = Contender(load_official(start), bfloat16=kind == "bfloat16", fused=True)
     for _ in range(steps):
         blurred, sharp = crops(4, options.crop_pixels)
         for contender in contenders.values():
             contender.step(blurred, sharp)
+    print(describe())
     print(f"4 crops of {options.crop_pixels} pixels, width 32, {torch.get_num_threads()} threads, {steps} steps")
     reference = contenders["naive float32"]
     for name, contender in contenders.items():
         ratio = statistics.median(a / b for a, b in zip(reference.seconds[1:], contender.seconds[1:], strict=True))
-        own = contenders[f"naive {name.split()[1]}"]
+        own = contenders[f"naive {name.split()[-1]}"]
         same = statistics.median(a / b for a, b in zip(own.seconds[1:], contender.seconds[1:], strict=True))
         distance = max(abs(a - b) / a for a, b in zip(reference.losses, contender.losses, strict=True))
         print(
-            f"{name:15} {statistics.median(contender.seconds):6.3f} s a step  naive float32 / this {ratio:5.2f}, "
+            f"{name:26} {statistics.median(contender.seconds):6.3f} s a step  naive float32 / this {ratio:5.2f}, "
             f"naive of this precision / this {same:5.2f}  loss {contender.losses[0]:.4f} -> "
             f"{contender.losses[-1]:.4f}, at most {distance:.2%} from naive's"
         )

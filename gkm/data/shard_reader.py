@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from gkm.data.manifest import ShardEntry
 from gkm.data.pair import Pair
 from gkm.data.shard_file import CHECKS, PHOTOGRAPHS, SIDES
 from gkm.errors import InputError
+from gkm.storage.parts import Parts
 
 
 class ShardReader:
@@ -68,7 +69,7 @@ def open_shard(data: str | Path, shard: ShardEntry) -> ShardReader:
     footer = storage.read_range(location, shard.bytes - shard.footer_bytes, shard.footer_bytes)
     if hashlib.sha256(footer).hexdigest() != shard.footer_sha256:
         raise _damaged(location, "the sha256 of its footer differs from the manifest's")
-    return ShardReader(location, shard, footer, lambda: _Ranges(location, shard.bytes))
+    return ShardReader(location, shard, footer, lambda: Parts(partial(storage.read_range, location), shard.bytes))
 
 
 def load_shard(data: str | Path, shard: ShardEntry) -> ShardReader:
@@ -95,33 +96,6 @@ def empty_planes(bits: int, height: int, width: int) -> Planes:
     """Room for a photograph, or for a part of it."""
     shape = (3, height, width)
     return np.empty(shape, np.uint16) if bits == 16 else np.empty(shape, np.uint8)
-
-
-class _Ranges(io.RawIOBase):
-    """A file in a storage of which only the parts that are asked for are read."""
-
-    def __init__(self, location: str, total_bytes: int) -> None:
-        self._location = location
-        self._total_bytes = total_bytes
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._total_bytes}[whence]
-        return self._place
-
-    def read(self, size: int = -1) -> bytes:
-        data = storage.read_range(self._location, self._place, self._total_bytes if size < 0 else size)
-        self._place += len(data)
-        return data
 
 
 def _damaged(location: str, reason: str) -> InputError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gkm.model.pooling import pooled, reweighted
+
 
 class Gate(nn.Module):
     """Planes of maxima and means [B, R, C] in, weights [B, R, C] in (0, 1) out: 7x7 convolution, norm, sigmoid."""
@@ -37,48 +39,9 @@ class TripletAttention(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         x = x_BCHW.permute(0, 2, 3, 1).contiguous()
-        B, H, W, C = x.shape
-        a_BHW1: Tensor = self.spatial(_maxima_of_channels(x), _means_of_channels(x)).unsqueeze(3)
-        rows, columns = x.view(B, H, W * C), x.view(B * H, W, C)
-        maxima, means = rows.amax(1).view(B, W, C), _means_of_rows(rows).view(B, W, C)
+        maxima_BHW, means_BHW, maxima_BWC, means_BWC, maxima_BHC, means_BHC = pooled(x)
+        a_BHW: Tensor = self.spatial(maxima_BHW, means_BHW)
         # Contiguous, lest its strides become those of everything that follows.
-        a_B1WC: Tensor = self.column(maxima.mT, means.mT).mT.contiguous().unsqueeze(1)
-        maxima, means = _maxima_of_rows(columns).view(B, H, C), _means_of_rows(columns).view(B, H, C)
-        a_BH1C: Tensor = self.row(maxima, means).unsqueeze(2)
-        if torch.is_grad_enabled():
-            return (x * ((a_BHW1 + a_B1WC + a_BH1C) / 3)).permute(0, 3, 1, 2)
-        # One tensor of x's size is made and read again while it is in the cache, instead of four.
-        product = (a_BHW1 / 3 + a_B1WC / 3).add_(a_BH1C / 3).mul_(x)
-        return product.permute(0, 3, 1, 2)
-
-
-def _maxima_of_channels(x_BHWC: Tensor) -> Tensor:
-    """Maxima [B, H, W]. Processors have no instructions for maxima of bfloat16 within a row, but for float32."""
-    if x_BHWC.dtype == torch.bfloat16 and x_BHWC.device.type == "cpu" and not torch.compiler.is_compiling():
-        return x_BHWC.float().amax(3).bfloat16()
-    return x_BHWC.amax(3)
-
-
-def _means_of_channels(x_BHWC: Tensor) -> Tensor:
-    """Means [B, H, W]. PyTorch copies bfloat16 into float32 for a mean, but not for a product of matrices."""
-    if x_BHWC.dtype != torch.bfloat16 or torch.compiler.is_compiling():
-        return x_BHWC.mean(3)
-    return (x_BHWC @ x_BHWC.new_ones(x_BHWC.shape[3])) / x_BHWC.shape[3]
-
-
-def _means_of_rows(x_BRC: Tensor) -> Tensor:
-    """Means [B, C] over R, in the same way."""
-    batch, rows, _ = x_BRC.shape
-    if x_BRC.dtype != torch.bfloat16 or torch.compiler.is_compiling():
-        return x_BRC.mean(1)
-    return torch.bmm(x_BRC.new_ones(1, 1, rows).expand(batch, -1, -1), x_BRC)[:, 0] / rows
-
-
-def _maxima_of_rows(x_RWC: Tensor) -> Tensor:
-    """Maxima [R, C]; PyTorch's bfloat16 needs many columns side by side, so eight neighbours are laid together."""
-    rows, width, channels = x_RWC.shape
-    if x_RWC.dtype != torch.bfloat16 or width < 16 or torch.compiler.is_compiling():
-        return x_RWC.amax(1)
-    whole = width // 8 * 8
-    maxima = x_RWC[:, :whole].view(rows, whole // 8, 8 * channels).amax(1).view(rows, 8, channels)
-    return torch.cat((maxima, x_RWC[:, whole:]), dim=1).float().amax(1).bfloat16()
+        a_BWC: Tensor = self.column(maxima_BWC.mT, means_BWC.mT).mT.contiguous()
+        a_BHC: Tensor = self.row(maxima_BHC, means_BHC)
+        return reweighted(x, a_BHW, a_BWC, a_BHC).permute(0, 3, 1, 2)

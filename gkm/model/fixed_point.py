@@ -1,8 +1,9 @@
 """A blurred image and the mixing coefficients of its blur in, the image sharpened by fixed-point iteration out.
 
 This is the classical method that the network unrolls: equations (4) to (6), with nothing learned. With the coefficients
-that made a blur, or that explain it best, it is the baseline "GKM fixed point, oracle kernels" of reports. Shape legend:
-B images, C channels, H x W pixels, K kernels.
+that made a blur, or that explain it best, it is the baseline "GKM fixed point, oracle kernels" of reports.
+
+Shape legend: B images, C channels, H x W pixels, K kernels.
 """
 
 from __future__ import annotations

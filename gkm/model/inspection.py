@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gkm.config import ModelConfig
 from gkm.model.gcm import FixedGaussians, LearnedKernels
 from gkm.model.gkmnet import GKMNet
 from gkm.model.kernels import gaussian_bank, official_bank, paper_bank
@@ -81,7 +82,7 @@ class Kernels:
     sigmas_K: Tensor  # noqa: N815
     """Standard deviations in pixels of the Gaussians in their places."""
     before_KMM: Tensor | None  # noqa: N815
-    """What they were before training; None where training started from random ones, which are not kept."""
+    """What they were before training; None where they were random and the seed is not known."""
     now_KMM: Tensor  # noqa: N815
     """What they are: the same ones, if they are fixed."""
 
@@ -95,16 +96,17 @@ class Kernels:
         return relative
 
 
-def kernels(model: GKMNet) -> Kernels | None:
+def kernels(model: GKMNet, seed: int | None = None) -> Kernels | None:
     """The kernels of `model` before and after learning; None for SRAM*, which has none.
 
-    The release's bank deals its kernels out to the colours; they are given in order of sigma, each once.
+    Random ones from before training are not kept, but the `seed` of the training gives them back. The release's
+    bank deals its kernels out to the colours; they are given in order of sigma, each once.
     """
     config = model.config
     match model.gcm:
         case LearnedKernels():
             sigmas, gaussians = gaussian_bank(config.max_kernel_size, config.num_kernels)
-            before = gaussians if config.gcm == "learned_gaussian" else None
+            before = gaussians if config.gcm == "learned_gaussian" else _drawn(config, seed)
             return Kernels(sigmas, before, model.gcm.kernels.detach().cpu().clone())
         case FixedGaussians():
             size = config.max_kernel_size
@@ -113,3 +115,14 @@ def kernels(model: GKMNet) -> Kernels | None:
             return Kernels(torch.tensor(bank.sigmas_pixels), fixed, fixed.clone())
         case _:
             return None
+
+
+def _drawn(config: ModelConfig, seed: int | None) -> Tensor | None:
+    """The random kernels of a network that was made right after seeding PyTorch with `seed`."""
+    if seed is None:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        start = GKMNet(config).gcm
+    assert isinstance(start, LearnedKernels)
+    return start.kernels.detach()

@@ -46,44 +46,39 @@ class ConvLSTM(nn.Module):
         self.in_channels = in_channels
         self.channels = channels
         self.conv = nn.Conv2d(in_channels + channels, 4 * channels, kernel_size, padding=kernel_size // 2)
+        # tanh(g) is 2 sigmoid(2g) - 1, so with the weights of g doubled all gates are sigmoids of one tensor.
+        self.register_buffer("scale", torch.tensor([1.0] * 3 * channels + [2.0] * channels), persistent=False)
 
     def forward(self, x_BCHW: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The new hidden maps and the new state; `state` None stands for zeros, whose share of the work is left out."""
         if state is None:
-            i, o, g = _open(self._gates_without_state(x_BCHW), self.channels)
+            i, o, g = self._gates(x_BCHW, with_state=False)
             cell = i * g
         else:
             hidden, cell = state
-            joined = torch.cat((x_BCHW, hidden.to(x_BCHW.dtype)), dim=1)
-            i, f, o, g = _open(self.conv(joined), self.channels)
+            i, f, o, g = self._gates(torch.cat((x_BCHW, hidden.to(x_BCHW.dtype)), dim=1), with_state=True)
             cell = torch.addcmul(f * cell, i, g)
         hidden = o * tanh(cell)
         return hidden, (hidden, cell)
 
-    def _gates_without_state(self, x_BCHW: Tensor) -> Tensor:
-        """Gates i, o, g when hidden and cell maps are zero: neither the hidden inputs nor the forget gate matter."""
-        c = self.channels
-        weight, bias = self.conv.weight[:, : self.in_channels], self.conv.bias
-        assert bias is not None
-        weight = torch.cat((weight[:c], weight[2 * c :]))
-        return functional.conv2d(x_BCHW, weight, torch.cat((bias[:c], bias[2 * c :])), padding=self.conv.padding)
+    def _gates(self, joined_BCHW: Tensor, *, with_state: bool) -> tuple[Tensor, ...]:
+        """Sigmoids of i, f and o and the tanh of g, in at least 32 bits.
 
-
-def _open(gates_BCHW: Tensor, channels: int) -> tuple[Tensor, ...]:
-    """Sigmoids of all gates but the last, and that one's tanh, each of `channels` maps and in at least 32 bits.
-
-    All are sigmoids of one tensor, tanh(g) being 2 sigmoid(2g) - 1: a slice of channels is several times slower.
-    """
-    gates = gates_BCHW if gates_BCHW.dtype == torch.float64 else gates_BCHW.float()
-    count = gates.shape[1] // channels
-    if not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
-        gates[:, -channels:].mul_(2)
-        parts = gates.sigmoid_().chunk(count, dim=1)
+        When hidden and cell maps are zero neither the hidden inputs nor the forget gate matter.
+        """
+        scale, c = self.get_buffer("scale"), self.channels
+        assert self.conv.bias is not None
+        weight, bias = self.conv.weight * scale[:, None, None, None], self.conv.bias * scale
+        if not with_state:
+            weight, bias = (torch.cat((part[:c], part[2 * c :])) for part in (weight[:, : self.in_channels], bias))
+        gates = functional.conv2d(joined_BCHW, weight, bias, padding=self.conv.padding)
+        gates = gates if gates.dtype == torch.float64 else gates.float()
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            *sigmoids, last = torch.sigmoid(gates).chunk(3 + with_state, dim=1)
+            return *sigmoids, 2 * last - 1
+        parts = gates.sigmoid_().chunk(3 + with_state, dim=1)
         parts[-1].mul_(2).sub_(1)
         return parts
-    doubled = torch.cat((gates[:, :-channels], 2 * gates[:, -channels:]), dim=1)
-    *sigmoids, last = torch.sigmoid(doubled).chunk(count, dim=1)
-    return *sigmoids, 2 * last - 1
 
 
 class PlainConv(nn.Module):

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gkm.config import ModelConfig
+from gkm.model.activation import coefficients
 from gkm.model.attention import TripletAttention
-from gkm.model.recurrent import ConvLSTM, PlainConv, State, tanh
+from gkm.model.recurrent import ConvLSTM, PlainConv, State
 
 STRIDE = 4
 """Heights and widths must be multiples of this: two encoder blocks halve them."""
@@ -60,21 +61,7 @@ class AttentionPredictionUnit(nn.Module):
     def forward(self, features_BCHW: Tensor, state: State | None) -> tuple[Tensor, State | None]:
         """gamma = tanh(g1 * g2 + g1), and the next state."""
         half, state = self.recurrent(functional.avg_pool2d(features_BCHW, 2), state)
-        g2 = self.detail(features_BCHW)
-        if not torch.is_grad_enabled() and features_BCHW.device.type == "cpu" and not torch.compiler.is_compiling():
-            return self._activate_in_place(half, g2), state
-        g1 = functional.interpolate(half, scale_factor=2, mode="nearest")
-        gamma = torch.addcmul(g1, g1, g2.to(g1.dtype))
-        return tanh(gamma if self.slope == 1 else self.slope * gamma), state
-
-    def _activate_in_place(self, half_BChw: Tensor, g2_BCHW: Tensor) -> Tensor:
-        """The same in the memory of one copy of g2, its channels first; tanh(x) is 2 sigmoid(2x) - 1."""
-        B, C, H, W = g2_BCHW.shape
-        flat = g2_BCHW.permute(0, 2, 3, 1).reshape(B, H * W, C)
-        gamma = torch.stack([pixels.t().contiguous() for pixels in flat]).view(B, C, H // 2, 2, W).to(half_BChw.dtype)
-        g1 = half_BChw.contiguous().repeat_interleave(2, dim=3).mul_(2 * self.slope).unsqueeze(3)
-        torch.addcmul(g1, g1, gamma, out=gamma)
-        return gamma.sigmoid_().mul_(2).sub_(1).view(B, C, H, W)
+        return coefficients(half, self.detail(features_BCHW), self.slope), state
 
 
 class SRAM(nn.Module):

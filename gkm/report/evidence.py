@@ -1,4 +1,4 @@
-"""What a report shows besides the study itself: test scores, example pictures, kernels and noise scores."""
+"""What a report shows besides the study itself: test scores, pictures, kernels, what happens inside the network."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class TestScores:
     restored: Sequence[ImageScore]
     examples: Sequence[Example] = ()
     noise: Sequence[NoiseScores] = ()
+    baseline: Baseline | None = None
+    inside: Inside | None = None
 
     def __post_init__(self) -> None:
         photographs = [[(score.scene, score.name) for score in scores] for scores in (self.blurred, self.restored)]
@@ -55,6 +57,31 @@ class TestScores:
     def gain_spread_db(self) -> float | None:
         """Standard deviation of the gain over the photographs; None for a single one."""
         return stdev(self.gains_db) if len(self.gains_db) > 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A method without learning, on the same photographs in the same order."""
+
+    name: str
+    iterations: int
+    scores: Sequence[ImageScore]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """What the best model did with one of the photographs."""
+
+    scene: str
+    name: str
+    whole: bool
+    """Or only with its middle."""
+    results_HW3: Sequence[Photo]  # noqa: N815
+    """The result of each scale, from coarse to fine."""
+    maps_KHW: npt.NDArray[Any]  # noqa: N815
+    """Coefficient maps of some kernels at the finest scale, in (-1, 1); none for a model without kernels."""
+    map_names: Sequence[str]
+    """Of these kernels."""
 
 
 @dataclass(frozen=True, kw_only=True)

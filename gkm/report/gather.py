@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
+from statistics import median_high
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from gkm.data.cache import CachedSplit, NodeCache, open_split
@@ -19,11 +19,12 @@ from gkm.data.photos import Pixels
 from gkm.data.shards import Pair
 from gkm.errors import InputError
 from gkm.evaluation import ImageScore, Restore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
-from gkm.model.gcm import LearnedKernels
+from gkm.model import inspection
 from gkm.model.gkmnet import GKMNet
-from gkm.model.kernels import official_bank, paper_bank
 from gkm.registry import versions
+from gkm.report.baseline import fixed_point_baseline
 from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
+from gkm.report.inside import look_inside
 from gkm.report.page import build_page
 from gkm.study.results import StudyResults, TrialRow
 from gkm.tracking import Tracking
@@ -91,7 +92,20 @@ def report_study(
     photos = open_split(data, "test", cache)
     _refuse_other_data(study, photos.manifest, data)
     loaded = _registered_model(tracking, study, best)
-    tests = replace(_score(loaded, photos, lpips_weights, watch), noise=_noise(tracking, loaded, photos.manifest))
+    tests = _score(loaded, photos, lpips_weights, watch)
+    gains = tests.gains_db
+    tests = replace(
+        tests,
+        noise=_noise(tracking, loaded, photos.manifest),
+        baseline=fixed_point_baseline(
+            photos,
+            open_split(data, "validation", cache),
+            device=best_device(),
+            lpips_weights=lpips_weights,
+            watch=watch,
+        ),
+        inside=look_inside(loaded.model, photos[gains.index(median_high(gains))]),
+    )
     blurred, restored = mean_scores(tests.blurred), mean_scores(tests.restored)
     figures = {f"test/{name}": value for name, value in restored.items()}
     figures |= {f"test/blurred_{name}": value for name, value in blurred.items()}
@@ -209,25 +223,14 @@ def _shown(photo_HW3: Pixels) -> Photo:
 
 def _kernels(model: GKMNet, best: TrialRow) -> Kernels | None:
     """The model's kernels, and for learned ones those it started from: the seed gives random ones back."""
-    config = model.config
-    if model.gcm is None:
+    found = inspection.kernels(model, best.config.training.seed)
+    if found is None or found.before_KMM is None:
         return None
-    bank = (
-        official_bank(config.max_kernel_size)
-        if config.bank == "official"
-        else paper_bank(config.max_kernel_size, config.num_kernels)
+    return Kernels(
+        start_KMM=found.before_KMM.numpy(),
+        learned_KMM=None if model.config.gcm == "fixed" else found.now_KMM.numpy(),
+        sigmas_pixels=None if model.config.gcm == "learned_random" else found.sigmas_K.tolist(),
     )
-    gaussians = bank.dense(config.max_kernel_size).numpy()
-    if not isinstance(model.gcm, LearnedKernels):
-        return Kernels(start_KMM=gaussians, sigmas_pixels=bank.sigmas_pixels)
-    learned = model.gcm.kernels.detach().cpu().numpy()
-    if config.gcm == "learned_gaussian":
-        return Kernels(start_KMM=gaussians, learned_KMM=learned, sigmas_pixels=bank.sigmas_pixels)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(best.config.training.seed)
-        start = GKMNet(config).gcm
-    assert isinstance(start, LearnedKernels)
-    return Kernels(start_KMM=start.kernels.detach().numpy(), learned_KMM=learned)
 
 
 def _validation_blurred_psnr(tracking: Tracking, study: StudyResults) -> float | None:

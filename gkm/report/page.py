@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from markupsafe import Markup
 
 from gkm import storage
 from gkm.evaluation import ImageScore, mean_scores
 from gkm.report import figures, tables
-from gkm.report.evidence import Example, Kernels, TestScores
-from gkm.report.pictures import cutout, most_blurred_detail, overview
+from gkm.report.evidence import Example, Inside, Kernels, TestScores
+from gkm.report.pictures import coefficient_map, cutout, most_blurred_detail, overview
 
 if TYPE_CHECKING:
     from gkm.study.results import StudyResults
@@ -56,6 +57,7 @@ def build_page(
             **_summary(study, tests, dataset),
             **_tests(tests, example_note),
             **_study(study, validation_blurred_psnr),
+            **_inside(tests.inside),
             **_kernels(kernels),
             provenance=list(provenance.items()),
             sections=_sections(study, tests, kernels),
@@ -126,6 +128,8 @@ def _tests(tests: TestScores, example_note: str) -> dict[str, Any]:
         "examples": [_example(example, *scores[example.scene, example.name]) for example in tests.examples],
         "example_note": example_note,
         "noise_rows": tables.noise_rows(tests.noise),
+        "baseline": tests.baseline,
+        "baseline_rows": tables.baseline_rows(tests),
     }
 
 
@@ -175,6 +179,27 @@ def _best(best: Any) -> dict[str, Any]:
     }
 
 
+def _inside(inside: Inside | None) -> dict[str, Any]:
+    if inside is None:
+        return {"inside": None}
+    count, peak = len(inside.results_HW3), float(np.abs(inside.maps_KHW).max(initial=0)) or 1.0
+    return {
+        "inside": {
+            "title": tables.photograph_title(inside.scene, inside.name),
+            "whole": inside.whole,
+            "peak": tables.number(peak, 2).text,
+            "results": [
+                (f"Scale {scale} of {count}, {photo.shape[1]} × {photo.shape[0]} pixels", overview(photo))
+                for scale, photo in enumerate(inside.results_HW3, 1)
+            ],
+            "maps": [
+                (name, coefficient_map(map_HW, peak))
+                for name, map_HW in zip(inside.map_names, inside.maps_KHW, strict=True)
+            ],
+        }
+    }
+
+
 def _kernels(kernels: Kernels | None) -> dict[str, Any]:
     if kernels is None:
         return {"kernel_figures": [], "kernel_note": ""}
@@ -200,6 +225,7 @@ def _sections(study: StudyResults, tests: TestScores, kernels: Kernels | None) -
         ("settings", "Best settings", True),
         ("trials", "All trials", True),
         ("convergence", "Convergence", any(trial.history for trial in study.trials)),
+        ("inside", "Inside the network", tests.inside is not None),
         ("kernels", "Kernels", kernels is not None),
         ("method", "Method", True),
         ("provenance", "Provenance", True),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from gkm.report.evidence import Example, Photo
 
 OVERVIEW_PIXELS = 760
 """Longest side of an overview: twice what three abreast take on a wide page."""
+MAP_PIXELS = 380
 JPEG_QUALITY = 88
 
 
@@ -47,6 +50,14 @@ def cutout(photo_HW3: Photo, detail: Detail) -> Picture:
     """The detail, pixel by pixel, as a PNG."""
     window = photo_HW3[detail.top : detail.top + detail.height, detail.left : detail.left + detail.width]
     return _embedded(Image.fromarray(np.ascontiguousarray(window)), "png")
+
+
+def coefficient_map(map_HW: npt.NDArray[Any], peak: float) -> Picture:
+    """A coefficient map in purple where it is positive and orange where it is negative; `peak` has the full colour."""
+    colours_HW4 = mpl.colormaps["PuOr"]((map_HW / peak + 1) / 2, bytes=True)
+    image = Image.fromarray(np.ascontiguousarray(colours_HW4[:, :, :3]))
+    image.thumbnail((MAP_PIXELS, MAP_PIXELS), Image.Resampling.LANCZOS)
+    return _embedded(image, "jpeg")
 
 
 def most_blurred_detail(example: Example) -> Detail:

@@ -131,6 +131,15 @@ def summary_rows(tests: TestScores) -> list[ScoreRow]:
     return [ScoreRow("Mean", means), ScoreRow("Standard deviation", spreads)]
 
 
+def baseline_rows(tests: TestScores) -> list[ScoreRow]:
+    """The method without learning and the restored photographs, means each against the blurred input."""
+    if tests.baseline is None:
+        return []
+    blurred = mean_scores(tests.blurred)
+    methods = ((tests.baseline.name, tests.baseline.scores), ("This study’s model", tests.restored))
+    return [ScoreRow(name, _comparison(blurred, mean_scores(scores))) for name, scores in methods]
+
+
 def noise_rows(noise: Sequence[NoiseScores]) -> list[ScoreRow]:
     """One row per strength of noise, of means over the photographs."""
     return [ScoreRow(f"σ = {entry.sigma_8bit:g}", _comparison(*entry.means)) for entry in noise]

@@ -12,14 +12,15 @@ import io
 import os
 import stat
 from collections.abc import Generator
+from functools import partial
 from pathlib import PosixPath
 from typing import IO, Any
 
 from gkm.storage import s3
+from gkm.storage.parts import Parts
 
 FIRST_BYTES = 2**16
 """Of a file, fetched when it is opened and read; each later part is up to four times as large."""
-MOST_BYTES = 2**24
 _SPELLING = "s3://"
 
 
@@ -76,7 +77,7 @@ class S3Path(PosixPath):
         """For reading only."""
         if set(mode) - set("rbt"):
             raise io.UnsupportedOperation(f"{self}: is read here, not written")
-        file = io.BufferedReader(_Parts(str(self), self.stat().st_size))
+        file = io.BufferedReader(Parts(partial(s3.read_range, str(self)), self.stat().st_size, FIRST_BYTES))
         return file if "b" in mode else io.TextIOWrapper(file, encoding, errors, newline)
 
     def read_bytes(self) -> bytes:
@@ -89,43 +90,6 @@ class S3Path(PosixPath):
             return self.stat().st_mode
         except FileNotFoundError:
             return 0
-
-
-class _Parts(io.RawIOBase):
-    """A file of which the parts that are read are fetched, and somewhat more."""
-
-    def __init__(self, location: str, total_bytes: int) -> None:
-        self._location = location
-        self._total_bytes = total_bytes
-        self._place = 0
-        self._start, self._part = 0, b""
-        self._next_bytes = FIRST_BYTES
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._total_bytes}[whence]
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        if self._place >= self._total_bytes:
-            return 0
-        if not self._start <= self._place < self._start + len(self._part):
-            wanted = max(len(buffer), self._next_bytes)
-            self._start, self._part = self._place, s3.read_range(self._location, self._place, wanted)
-            self._next_bytes = min(4 * self._next_bytes, MOST_BYTES)
-        begin = self._place - self._start
-        read = self._part[begin : begin + len(buffer)]
-        buffer[: len(read)] = read
-        self._place += len(read)
-        return len(read)
 
 
 def _file(entry: s3.Entry) -> os.stat_result:

@@ -69,6 +69,7 @@ def train_on_workers(launch: Launch, group: WorkerGroup) -> str:
     """
     from ray.train import TrainingFailedError
 
+    from gkm.study.progress import last_line
     from gkm.study.workers import fit_on_workers
 
     group.check(launch.config)
@@ -76,7 +77,7 @@ def train_on_workers(launch: Launch, group: WorkerGroup) -> str:
     try:
         fit_on_workers(group, launch.config, launch.data, run, launch.cache, name=launch.name, folder=launch.folder)
     except TrainingFailedError as error:
-        reason = str(error).strip().splitlines()[-1][:500]
+        reason = last_line(error)
         run.finish("failed", reason)
         raise InputError(
             f"{launch.name}: training failed on the workers ({reason}); mend that and start it again"

@@ -49,6 +49,13 @@ def best_device() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has instructions for bfloat16; without them it takes about ten times as long as float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return any(there for name, there in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
+
+
 class _SingleProcess:
     """What contexts without other workers share."""
 

@@ -18,10 +18,14 @@ def permuted(attention, x):
     return (spatial + column + row) / 3
 
 
-def test_equals_the_permuting_definition_in_value_and_gradient():
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("values", [torch.clone, torch.round, torch.relu], ids=["distinct", "ties", "zeros"])
+def test_equals_the_permuting_definition_in_value_and_gradient(values, training):
     torch.manual_seed(0)
-    attention = TripletAttention().double().eval()
-    x = torch.randn(2, 5, 7, 9, dtype=torch.float64, requires_grad=True)
+    attention = TripletAttention().double().train(training)
+    x = values(torch.randn(2, 5, 7, 9, dtype=torch.float64))
+    x[:, 2].clamp_(max=0)
+    x.requires_grad_()
     ours = attention(x)
     upstream = torch.randn_like(ours)
     (grad,) = torch.autograd.grad(ours, x, upstream)

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from gkm.metrics import psnr
-from gkm.model.fixed_point import coefficients_of, eigenvalues, gkm_blur, iterates, solve
+from gkm.model.fixed_point import coefficients_of, eigenvalues, gkm_blur, iterates, oracle_coefficients, solve
 from gkm.model.gcm import FixedGaussians
 from gkm.model.kernels import paper_bank
 
@@ -97,9 +97,24 @@ def test_coefficients_give_the_variance_asked_for(size):
     torch.testing.assert_close((beta * variances[None, :, None, None]).sum(1), expected)
 
 
+def test_oracle_finds_the_kernel_of_every_place():
+    sharp = blocks(64, 96)
+    beta = torch.zeros(1, len(BANK), 64, 96, dtype=torch.float64)
+    beta[:, 2, :, :48] = 1
+    beta[:, 7, :, 48:] = 1
+    found = oracle_coefficients(gkm_blur(sharp, beta, BANK), sharp, BANK)
+    assert torch.equal(found.sum(1), torch.ones(1, 64, 96, dtype=torch.float64))
+    right = (found == beta).all(1)[0]
+    assert bool(right[:, :36].all())
+    assert bool(right[:, 60:].all())
+    assert torch.equal(oracle_coefficients(sharp, sharp, BANK)[:, 0], torch.ones(1, 64, 96, dtype=torch.float64))
+
+
 def test_wrong_coefficients_and_counts_are_refused():
     y = torch.rand(1, 3, 16, 16)
     with pytest.raises(ValueError, match="needs \\[1, 9, 16, 16\\]"):
         gkm_blur(y, torch.rand(1, 8, 16, 16), BANK)
     with pytest.raises(ValueError, match="-1"):
         solve(y, torch.rand(1, 9, 16, 16), BANK, -1)
+    with pytest.raises(ValueError, match="give partners"):
+        oracle_coefficients(y, torch.rand(1, 3, 16, 17), BANK)

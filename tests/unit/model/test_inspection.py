@@ -98,6 +98,13 @@ def test_learned_kernels_before_and_after():
     assert trained.sigmas_K.tolist() == [0, 0.5, 1]
 
 
+def test_seed_gives_random_kernels_back():
+    untrained = small(gcm="learned_random").gcm.kernels.detach().clone()
+    trained = kernels(train_a_step(small(gcm="learned_random")), seed=0)
+    assert torch.equal(trained.before_KMM, untrained)
+    assert float(trained.moved_K.min()) > 0
+
+
 def test_fixed_kernels_stay():
     for arm, count in (("paper", 3), ("as the release", 6)):
         fixed = kernels(train_a_step(small(**ARMS[arm])))

@@ -8,7 +8,7 @@ import pytest
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.evaluation import ImageScore
-from gkm.report import Example, Kernels, NoiseScores, TestScores
+from gkm.report import Baseline, Example, Inside, Kernels, NoiseScores, TestScores
 from gkm.study.results import StudyResults, TrialRow
 
 BASE = TrialConfig(
@@ -98,7 +98,27 @@ def made_up_tests(examples: list[Example] | None = None) -> TestScores:
         NoiseScores(sigma_8bit=s, blurred=made_up_scores(-s / 4), restored=made_up_scores(0.7 - s / 3, -0.02))
         for s in (0, 1, 3, 5)
     ]
-    return TestScores(blurred=made_up_scores(), restored=made_up_scores(0.71, -0.031), examples=examples, noise=noise)
+    return TestScores(
+        blurred=made_up_scores(),
+        restored=made_up_scores(0.71, -0.031),
+        examples=examples,
+        noise=noise,
+        baseline=Baseline(name="GKM fixed point, oracle kernels", iterations=3, scores=made_up_scores(0.4, -0.01)),
+        inside=made_up_inside(),
+    )
+
+
+def made_up_inside() -> Inside:
+    photo = made_up_example("china").restored_HW3
+    waves = np.sin(np.linspace(0, 9, 96 * 128)).reshape(96, 128)
+    return Inside(
+        scene="china",
+        name="china",
+        whole=True,
+        results_HW3=[photo[::4, ::4], photo[::2, ::2], photo],
+        maps_KHW=np.stack([waves, -waves / 2, waves / 8]),
+        map_names=["δ", "σ 1", "σ 3"],
+    )
 
 
 def made_up_kernels(learned: bool = False) -> Kernels:

@@ -38,7 +38,8 @@ def test_the_page_holds_every_part(study: StudyResults, tests: TestScores, tmp_p
     kernels = Kernels(start_KMM=np.ones((3, 5, 5)))
     text, elements = _build(study, tests, tmp_path / "new" / "report.html", kernels)
     parts = {attributes.get("id") for attributes in elements.all("section")}
-    expected = ["test", "pictures", "noise", "settings", "trials", "convergence", "parameters", "kernels", "method"]
+    expected = ["test", "pictures", "noise", "settings", "trials", "convergence", "parameters"]
+    expected += ["inside", "kernels", "method"]
     assert parts == {*expected, "provenance"}
     for link in elements.all("a"):
         assert (link["href"] or "").removeprefix("#") in parts
@@ -63,9 +64,23 @@ def test_the_page_asks_for_nothing_from_outside(study: StudyResults, tests: Test
 def test_every_picture_has_a_description(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     _, elements = _build(study, tests, tmp_path / "report.html")
     images = elements.all("img")
-    assert len(images) == 6 * len(tests.examples)
+    assert len(images) == 6 * len(tests.examples) + 3 + 3
     assert all(image["alt"] for image in images)
     assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in elements.all("svg"))
+
+
+def test_the_iteration_without_learning_stands_beside_the_model(
+    study: StudyResults, tests: TestScores, tmp_path: Path
+) -> None:
+    text, _ = _build(study, tests, tmp_path / "report.html")
+    assert "GKM fixed point, oracle kernels" in text
+    assert "after 3 iterations" in text
+    assert tests.baseline is not None
+    mean = sum(score.psnr for score in tests.baseline.scores) / 3
+    assert f">{mean:.2f}</td>" in text
+    bare, _ = _build(study, dataclasses.replace(tests, baseline=None, inside=None), tmp_path / "bare.html")
+    assert "fixed point" not in bare
+    assert "Inside the network" not in bare
 
 
 def test_names_are_escaped(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:

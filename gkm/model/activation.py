@@ -1,0 +1,70 @@
+"""The two predictions of the attention prediction unit in, coefficient maps out: gamma = tanh(g1 g2 + g1).
+
+g1 has half the height and width of g2. Written as single operations on all maps this is a dozen passes over memory and
+as many for the gradients; here a few rows at a time stay in the processor's cache. Shape legend: B images, C maps,
+H x W pixels, h x w half of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import Function, once_differentiable
+from torch.nn import functional
+
+NUMBERS_AT_A_TIME = 250_000
+
+
+def coefficients(half_BChw: Tensor, g2_BCHW: Tensor, slope: float) -> Tensor:
+    """tanh(slope (g1 g2 + g1)) for g1 = `half_BChw`, each of its pixels repeated twice in both directions."""
+    if half_BChw.device.type == "cpu" and not torch.compiler.is_compiling():
+        gamma: Tensor = _Coefficients.apply(half_BChw, g2_BCHW, slope)  # type: ignore[no-untyped-call]
+        return gamma
+    g1 = functional.interpolate(half_BChw, scale_factor=2, mode="nearest")
+    return torch.tanh(slope * torch.addcmul(g1, g1, g2_BCHW.to(g1.dtype)))
+
+
+class _Coefficients(Function):
+    @staticmethod
+    def forward(ctx: Any, half_BChw: Tensor, g2_BCHW: Tensor, slope: float) -> Tensor:
+        gamma_BCHW = half_BChw.new_empty(g2_BCHW.shape)
+        for image, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
+            # tanh(x) is 2 sigmoid(2x) - 1, which processors compute several times as fast.
+            g1.mul_(2 * slope)
+            torch.addcmul(g1, g1, g2, out=g2).sigmoid_().mul_(2).sub_(1)
+            gamma_BCHW[image, :, rows] = g2.flatten(1, 2)
+        ctx.slope = slope
+        ctx.save_for_backward(half_BChw, g2_BCHW, gamma_BCHW)
+        return gamma_BCHW
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream_BCHW: Tensor) -> tuple[Tensor, Tensor, None]:
+        half_BChw, g2_BCHW, gamma_BCHW = ctx.saved_tensors
+        half_grad = torch.empty_like(half_BChw, memory_format=torch.contiguous_format)
+        g2_grad = torch.empty_like(g2_BCHW, memory_format=torch.channels_last)
+        pixels_BHWC = g2_grad.permute(0, 2, 3, 1)
+        for image, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
+            gamma, above = gamma_BCHW[image, :, rows], upstream_BCHW[image, :, rows]
+            inner = torch.addcmul(above, above, gamma * gamma, value=-1).mul_(ctx.slope).view(g2.shape)
+            pixels_BHWC[image, rows] = (inner * g1).view(len(g2), -1).t().view(-1, g2.shape[3], len(g2))
+            torch.addcmul(inner, inner, g2, out=g2)
+            two_rows = g2[:, :, 0] + g2[:, :, 1]
+            half_grad[image, :, rows.start // 2 : rows.stop // 2] = two_rows[..., ::2] + two_rows[..., 1::2]
+        return half_grad, g2_grad, None
+
+
+def _blocks(half_BChw: Tensor, g2_BCHW: Tensor) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
+    """Image, rows, g1 [C, rows / 2, 1, W] and g2 [C, rows / 2, 2, W] of one block of rows after the other; copies."""
+    B, C, H, W = g2_BCHW.shape
+    pixels_BHWC = g2_BCHW.permute(0, 2, 3, 1).contiguous()
+    step = 2 * max(1, NUMBERS_AT_A_TIME // (2 * C * W))
+    for image in range(B):
+        for top in range(0, H, step):
+            rows = slice(top, min(top + step, H))
+            g1 = half_BChw[image, :, top // 2 : rows.stop // 2].contiguous().repeat_interleave(2, dim=2)
+            g2 = pixels_BHWC[image, rows].reshape(-1, C).t().to(half_BChw.dtype, memory_format=torch.contiguous_format)
+            yield image, rows, g1.unsqueeze(2), g2.contiguous().view(C, -1, 2, W)

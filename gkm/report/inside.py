@@ -1,0 +1,55 @@
+"""A network and a test photograph in, what the network did with it out: the result of each scale, coefficient maps."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gkm.evaluation import to_8bit, to_tensor
+from gkm.model.gkmnet import GKMNet
+from gkm.model.inspection import kernels, trace
+from gkm.report.evidence import Inside
+
+if TYPE_CHECKING:
+    from gkm.data.shards import Pair
+
+MOST_PIXELS = 1_000_000
+"""All maps of all scales are kept at once; of larger photographs the middle is looked at."""
+MOST_MAPS = 6
+
+
+def look_inside(model: GKMNet, pair: Pair) -> Inside:
+    """What `model`, on its own device, does with the blurred photograph of `pair`, with the middle of a large one."""
+    blurred_HW3 = _middle(pair.blurred_HW3)
+    device = next(model.parameters()).device
+    steps = trace(model, to_tensor(blurred_HW3).to(device))
+    last_of_scale = {step.scale: step for step in steps}
+    finest = steps[-1]
+    shown = _spread(len(finest.gamma_x_KHW)) if model.gcm is not None else []
+    found = kernels(model)
+    names = [f"{index + 1}" for index in shown]
+    if found is not None and model.config.gcm != "learned_random":
+        names = ["δ" if found.sigmas_K[i] == 0 else f"σ {found.sigmas_K[i]:.3g}" for i in shown]
+    return Inside(
+        scene=pair.scene,
+        name=pair.name,
+        whole=blurred_HW3.shape == pair.blurred_HW3.shape,
+        results_HW3=[to_8bit(step.result_3HW[None]) for step in last_of_scale.values()],
+        maps_KHW=finest.gamma_x_KHW[shown].float().cpu().numpy(),
+        map_names=names,
+    )
+
+
+def _middle(photo_HW3: np.ndarray) -> np.ndarray:
+    height, width = photo_HW3.shape[:2]
+    share = min(1.0, math.sqrt(MOST_PIXELS / (height * width)))
+    rows, columns = math.ceil(height * share), math.ceil(width * share)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return photo_HW3[top : top + rows, left : left + columns]
+
+
+def _spread(count: int) -> list[int]:
+    """Up to `MOST_MAPS` of `count` kernels, from the first to the last."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, MOST_MAPS))})
