@@ -32,8 +32,9 @@ from gkm.data import sample
 from gkm.data.cache import NodeCache, open_split
 from gkm.data.crops import corner
 from gkm.data.loader import CropLoader
+from gkm.data.pair import Pair
 from gkm.data.photos import read_rgb
-from gkm.data.shards import Pair, write_dataset
+from gkm.data.preparation import write_dataset
 
 ROOT = Path(__file__).parents[1]
 SIZE = (1120, 1680)

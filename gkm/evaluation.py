@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gkm import metrics
 from gkm.data.noise import add_noise
-from gkm.data.shards import Pair
+from gkm.data.pair import Pair
 from gkm.model.gkmnet import GKMNet
 from gkm.model.strips import restore_by_strips
 

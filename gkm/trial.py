@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from gkm.evaluation import evaluate, restore_image, restorer
 from gkm.model.gkmnet import GKMNet
 from gkm.tracking import TrialRun
 from gkm.training.checkpoint import save_weights
-from gkm.training.context import TrainingContext
+from gkm.training.context import TrainingContext, has_bfloat16
 from gkm.training.loop import Metrics, Validate, fit
 
 SELECTION_METRIC = "val/psnr"
@@ -54,6 +55,12 @@ def run_trial(
 
     Raises InputError for a data set that cannot be used, TrainingDivergedError when the loss is no longer a number.
     """
+    if config.training.precision == "bfloat16" and not has_bfloat16(context.device):
+        logging.getLogger(__name__).warning(
+            "training.precision = bfloat16: this %s has no instructions for it and takes about ten times as long; "
+            "float32 would be faster",
+            "GPU" if context.device.type == "cuda" else "processor",
+        )
     torch.manual_seed(config.training.seed)
     model = GKMNet(config.model)
     batches = CropLoader(

@@ -21,7 +21,8 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
     from scipy.ndimage import gaussian_filter
 
-    from gkm.data.shards import Pair, write_dataset
+    from gkm.data.pair import Pair
+    from gkm.data.preparation import write_dataset
 
     generator = np.random.default_rng(7)
     pairs = []

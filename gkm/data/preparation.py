@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from gkm import storage
 from gkm.data.card import LookedAt, data_card
 from gkm.data.duplicates import Duplicate, Photograph, find_duplicates
 from gkm.data.manifest import CARD, MANIFEST, SCHEMA_VERSION, Manifest, SplitInfo, read_manifest, refuse_leak
+from gkm.data.pair import Pair
 from gkm.data.photos import SPLITS, Split
 from gkm.data.shard_jobs import SHARD_BYTES, Receipt, ShardJob, finished, plan
-from gkm.data.sources import Source
+from gkm.data.sources import Source, given_source
 from gkm.data.unfinished import Unfinished, refuse_occupied
 from gkm.errors import InputError
 
@@ -79,6 +80,20 @@ def prepare(
             receipts[job.name] = receipt
             progress(len(receipt.facts))
         return _completed(source, place, [(job.split, receipts[job.name]) for job in jobs], overwrite, allow_duplicates)
+
+
+def write_dataset(
+    pairs: Iterable[tuple[Split, Pair]],
+    out: str | Path,
+    description: Mapping[str, object],
+    *,
+    overwrite: bool = False,
+    allow_duplicates: bool = False,
+    shard_bytes: int = SHARD_BYTES,
+) -> Manifest:
+    """`prepare` for pairs that are at hand, each with its split; `description` says what they are."""
+    source = given_source(pairs, description)
+    return prepare(source, out, overwrite, allow_duplicates, shard_bytes=shard_bytes).manifest
 
 
 def outlook(source: Source, out: str | Path, overwrite: bool = False, allow_duplicates: bool = False) -> str:

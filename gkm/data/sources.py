@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from gkm.data.layouts import Found, find_pairs
 from gkm.data.optics import Optics
 from gkm.data.pair import Pair
 from gkm.data.photos import SPLITS, PhotoPair, Split, read_header, read_rgb
+from gkm.data.shard_file import photograph_sha256
 from gkm.data.splitting import Shares
 from gkm.errors import InputError
 
@@ -159,6 +160,24 @@ def sample_source() -> Source:
     return Source(description=description, origin="sample", stamp=stamp, items=items)
 
 
+def given_source(pairs: Iterable[tuple[Split, Pair]], description: Mapping[str, object]) -> Source:
+    """Pairs that are at hand, each with its split; all of them are held in memory."""
+    items = tuple(
+        Item(
+            split=split,
+            scene=pair.scene,
+            name=pair.name,
+            load=partial(_given, pair),
+            pixel_bytes=pair.blurred_HW3.nbytes + pair.sharp_HW3.nbytes,
+            stamp=stamp_of(photograph_sha256(photo_HW3) for _, photo_HW3 in pair.photographs()),
+            label=pair.label,
+        )
+        for split, pair in pairs
+    )
+    stamp = stamp_of([item.split, item.scene, item.name, item.stamp, item.label] for item in items)
+    return Source(description=dict(description), origin="pairs at hand", stamp=stamp, items=items)
+
+
 def stamp_of(facts: Iterable[object]) -> str:
     """Sixteen hexadecimal digits that change with `facts`."""
     return hashlib.sha256(json.dumps(list(facts), sort_keys=True).encode()).hexdigest()[:16]
@@ -208,6 +227,10 @@ def _item(pair: PhotoPair) -> Item:
         stamp=stamp_of(file_stamp(path) for path in (pair.blurred, *files.values())),
         label=pair.label,
     )
+
+
+def _given(pair: Pair) -> Pair:
+    return pair
 
 
 def _read(pair: PhotoPair) -> Pair:

@@ -9,7 +9,7 @@ from gkm import storage
 from gkm.data.manifest import MANIFEST, Manifest, PairEntry, ShardEntry, is_of_dataset, read_manifest
 from gkm.data.pair import Pair
 from gkm.data.shard_file import photograph_sha256
-from gkm.data.shards import read_shard
+from gkm.data.shard_reader import read_shard
 from gkm.errors import InputError
 
 

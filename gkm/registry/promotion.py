@@ -19,7 +19,7 @@ from gkm.tracking import Tracking
 
 if TYPE_CHECKING:
     from gkm.data.cache import CachedSplit, NodeCache
-    from gkm.data.shards import Pair
+    from gkm.data.pair import Pair
 
 Scores = Mapping[str, float]
 """Means over the test photographs: "psnr" in dB and "ssim"."""

@@ -21,7 +21,7 @@ from gkm.model.kernels import paper_bank
 from gkm.report.evidence import Baseline
 
 if TYPE_CHECKING:
-    from gkm.data.shards import Pair
+    from gkm.data.pair import Pair
 
 BANK = paper_bank(21, 21)
 """The paper's own kernels, whatever the study searched."""

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from gkm.data.cache import CachedSplit, NodeCache, open_split
 from gkm.data.manifest import Manifest
+from gkm.data.pair import Pair
 from gkm.data.photos import Pixels
-from gkm.data.shards import Pair
 from gkm.errors import InputError
 from gkm.evaluation import ImageScore, Restore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
 from gkm.model import inspection

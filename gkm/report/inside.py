@@ -13,7 +13,7 @@ from gkm.model.inspection import kernels, trace
 from gkm.report.evidence import Inside
 
 if TYPE_CHECKING:
-    from gkm.data.shards import Pair
+    from gkm.data.pair import Pair
 
 MOST_PIXELS = 1_000_000
 """All maps of all scales are kept at once; of larger photographs the middle is looked at."""

@@ -5,10 +5,7 @@ A location is a local path or an `s3://bucket/prefix` URI; the same calls serve 
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,7 +28,6 @@ __all__ = [
     "join",
     "list_files",
     "local_path",
-    "new_folder",
     "path",
     "read_bytes",
     "read_range",
@@ -156,23 +152,6 @@ def delete(location: Location) -> None:
     _at(location).delete(location)
 
 
-@contextmanager
-def new_folder(location: Location, *, replace: bool = False, last: str | None = None) -> Iterator[str]:
-    """A local scratch folder that becomes `location` if the block ends without an error, and vanishes if not.
-
-    `location` must be absent or empty, unless `replace` is set. S3 knows no folders: there the file named `last` makes
-    one complete. It is the first to go where a folder is replaced, and the last to come.
-    Raises InputError if another process is writing it.
-    """
-    if not is_remote(location):
-        with local.new_folder(location, replace=replace) as scratch:
-            yield scratch
-        return
-    with tempfile.TemporaryDirectory(prefix="gkm-upload-") as scratch:
-        yield scratch
-        _publish(Path(scratch), location, replace, last)
-
-
 def arrow_filesystem(location: Location) -> tuple[FileSystem | None, str]:
     """`location` as Ray and pyarrow take it: a file system and a path on it; None stands for the local one.
 
@@ -191,18 +170,3 @@ def _at(location: Location) -> _Backend:
     from gkm.storage import s3
 
     return s3
-
-
-def _publish(scratch: Path, location: Location, replace: bool, last: str | None) -> None:
-    if replace:
-        if last:
-            delete(join(location, last))
-        there = set(list_files(location))
-        for name in sorted(there - set(local.list_files(scratch))):
-            delete(join(location, name))
-    complete = (scratch / last).read_bytes() if last else b""
-    if last:
-        (scratch / last).unlink()
-    upload_folder(scratch, location)
-    if last and not write_bytes(join(location, last), complete, if_absent=True):
-        raise InputError(f"{location}: another process wrote it meanwhile; give another place")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -89,54 +88,6 @@ def replacing(path: Path) -> Iterator[Path]:
     with _partial(path) as partial:
         yield partial
         partial.replace(path)
-
-
-@contextmanager
-def new_folder(location: Location, *, replace: bool = False) -> Iterator[str]:
-    """See `gkm.storage.new_folder`."""
-    target = Path(location).absolute()
-    scratch = target.with_name(f".{target.name}{_PARTIAL}")
-    with _explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _lock_folder(scratch, target)
-    try:
-        with _explained(target):
-            for left_over in scratch.iterdir():
-                delete(left_over)
-            yield str(scratch)
-            _move(scratch, target, replace)
-    finally:
-        # After a move the scratch name is free again and may belong to the next writer: only a failed block removes it.
-        if scratch.exists() and scratch.stat().st_ino == os.fstat(descriptor).st_ino:
-            shutil.rmtree(scratch, ignore_errors=True)
-        os.close(descriptor)
-
-
-def _lock_folder(scratch: Path, target: Path) -> int:
-    """Creates `scratch` and locks it; the kernel frees the lock when the process ends, however it ends."""
-    while True:
-        scratch.mkdir(exist_ok=True)
-        descriptor = os.open(scratch, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise InputError(f"{target}: another process is writing it; wait for it to end") from None
-        with suppress(FileNotFoundError):
-            if scratch.stat().st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
-        os.close(descriptor)
-
-
-def _move(scratch: Path, target: Path, replace: bool) -> None:
-    if not (replace and target.exists()):
-        scratch.rename(target)
-        return
-    old = target.with_name(f".{target.name}.old{_PARTIAL}")
-    delete(old)
-    target.rename(old)
-    scratch.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gkm import storage
 from gkm.config import TrialConfig
 from gkm.data.cache import NodeCache
-from gkm.data.shards import read_manifest
+from gkm.data.manifest import read_manifest
 from gkm.errors import InputError
 from gkm.tracking import Tracking, TrialRun, environment_tags
 from gkm.training.context import LocalContext, RemoteContext

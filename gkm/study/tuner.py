@@ -17,7 +17,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from gkm import storage
 from gkm.data.cache import NodeCache, open_split
-from gkm.data.shards import read_manifest
+from gkm.data.manifest import read_manifest
 from gkm.errors import InputError
 from gkm.evaluation import evaluate, mean_scores
 from gkm.study.progress import Listener, StudyCallback, last_line

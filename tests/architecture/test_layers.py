@@ -137,7 +137,7 @@ def test_project_keeps_rule(rule, modules):
         (fence_violations, "gkm/trial.py", "from ray import tune"),
         (fence_violations, "gkm/trial.py", "import mlflow"),
         (fence_violations, "gkm/trial.py", "from optuna.trial import Trial"),
-        (fence_violations, "gkm/data/shards.py", "import boto3"),
+        (fence_violations, "gkm/data/manifest.py", "import boto3"),
         (fence_violations, "gkm/trial.py", "import argparse"),
         (input_output_violations, "gkm/metrics.py", "import os"),
         (input_output_violations, "gkm/metrics.py", "from pathlib import Path\nPath('x').read_bytes()"),

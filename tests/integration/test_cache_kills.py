@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gkm.data.cache import open_split
-from gkm.data.shards import Pair, write_dataset
+from gkm.data.pair import Pair
+from gkm.data.preparation import write_dataset
 
 SHARDS = 12
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gkm import evaluation
 from gkm.config import ModelConfig
-from gkm.data.shards import Pair
+from gkm.data.pair import Pair
 from gkm.evaluation import ImageScore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
 from gkm.model.gkmnet import GKMNet
 

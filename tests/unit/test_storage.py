@@ -1,7 +1,5 @@
 """Locations: complete or absent, whoever reads or dies meanwhile."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -99,46 +97,3 @@ def test_writing_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="cannot be written"):
         storage.write_bytes(tmp_path / "file" / "x", b"")
-
-
-def test_new_folder_appears_whole_or_not_at_all(tmp_path):
-    with pytest.raises(RuntimeError), storage.new_folder(tmp_path / "data") as folder:
-        _write_half(folder)
-    assert list(tmp_path.iterdir()) == []
-    with storage.new_folder(tmp_path / "data") as folder:
-        storage.write_bytes(storage.join(folder, "a"), b"a")
-        assert not storage.exists(tmp_path / "data")
-    assert storage.list_files(tmp_path) == ["data/a"]
-
-
-def test_failed_replacement_keeps_the_old_folder(tmp_path):
-    storage.write_bytes(tmp_path / "data" / "old", b"")
-    with pytest.raises(RuntimeError), storage.new_folder(tmp_path / "data", replace=True) as folder:
-        _write_half(folder)
-    assert storage.list_files(tmp_path) == ["data/old"]
-    with storage.new_folder(tmp_path / "data", replace=True) as folder:
-        storage.write_bytes(storage.join(folder, "new"), b"")
-    assert storage.list_files(tmp_path) == ["data/new"]
-
-
-def test_two_writers_of_one_folder_do_not_mix(tmp_path):
-    with storage.new_folder(tmp_path / "data") as folder:
-        storage.write_bytes(storage.join(folder, "mine"), b"")
-        with pytest.raises(InputError, match="another process is writing"), storage.new_folder(tmp_path / "data"):
-            pytest.fail("the second writer was let in")
-    assert storage.list_files(tmp_path) == ["data/mine"]
-
-
-def test_folder_of_a_killed_writer_is_written_anew(tmp_path):
-    script = f"""
-import os, signal
-from gkm import storage
-with storage.new_folder({str(tmp_path / "data")!r}) as folder:
-    storage.write_bytes(storage.join(folder, "half"), b"")
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
-    assert not storage.exists(tmp_path / "data")
-    with storage.new_folder(tmp_path / "data") as folder:
-        storage.write_bytes(storage.join(folder, "whole"), b"")
-    assert storage.list_files(tmp_path) == ["data/whole"]

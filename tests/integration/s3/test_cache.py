@@ -10,7 +10,10 @@ from gkm import storage
 from gkm.data.cache import NodeCache, open_split
 from gkm.data.loader import CropLoader
 from gkm.data.manifest import read_manifest
-from gkm.data.shards import Pair, read_shard, write_dataset, write_shard
+from gkm.data.pair import Pair
+from gkm.data.preparation import write_dataset
+from gkm.data.shard_file import write_shard
+from gkm.data.shard_reader import read_shard
 from gkm.errors import InputError
 
 pytestmark = pytest.mark.s3

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from gkm import storage
-from gkm.data.shards import read_manifest
+from gkm.data.manifest import read_manifest
 from gkm.study.results import StudyResults, load_study
 from gkm.tracking import open_tracking
 

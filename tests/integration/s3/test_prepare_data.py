@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from gkm import storage
+from gkm.data.manifest import read_manifest
 from gkm.data.preparation import one_by_one, prepare
-from gkm.data.shards import read_manifest
 from gkm.data.sources import open_source
 from gkm.data.verification import verified, verify
 from gkm.errors import InputError

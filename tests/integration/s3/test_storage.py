@@ -99,23 +99,6 @@ def test_readers_see_the_old_or_the_new_file(place: str) -> None:
     assert seen <= {old, new}
 
 
-def test_a_folder_is_complete_with_its_last_file(place: str) -> None:
-    with pytest.raises(ZeroDivisionError), storage.new_folder(f"{place}/data", last="manifest.json") as folder:
-        Path(folder, "a").write_bytes(b"a" * (1 // 0))
-    assert not storage.exists(f"{place}/data")
-    for text in (b"first", b"second"):
-        with storage.new_folder(f"{place}/data", replace=text == b"second", last="manifest.json") as folder:
-            Path(folder, "manifest.json").write_bytes(text)
-            Path(folder, text.decode()).write_bytes(b"")
-            assert storage.exists(f"{place}/data") == (text == b"second")
-    assert storage.list_files(f"{place}/data") == ["manifest.json", "second"]
-    with (
-        pytest.raises(InputError, match="another process wrote it meanwhile"),
-        storage.new_folder(f"{place}/data", last="manifest.json") as folder,
-    ):
-        Path(folder, "manifest.json").write_bytes(b"third")
-
-
 def test_folders_are_copied_both_ways(place: str, tmp_path: Path) -> None:
     storage.write_bytes(tmp_path / "from" / "a" / "b", b"b")
     storage.write_bytes(tmp_path / "from" / "c", b"c")

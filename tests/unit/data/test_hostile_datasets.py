@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from gkm.data.manifest import read_manifest
 from gkm.data.preparation import prepare
-from gkm.data.shards import read_manifest, read_shard
+from gkm.data.shard_reader import read_shard
 from gkm.data.sources import open_source
 from gkm.errors import InputError
 

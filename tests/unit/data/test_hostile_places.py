@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
+from gkm.data.manifest import read_manifest
 from gkm.data.preparation import prepare
-from gkm.data.shards import read_manifest
 from gkm.data.sources import open_source
 from gkm.errors import InputError
 

@@ -6,7 +6,7 @@ import torch
 
 from gkm.data.cache import NodeCache, open_split
 from gkm.data.loader import CropLoader
-from gkm.data.shards import write_dataset
+from gkm.data.preparation import write_dataset
 from gkm.errors import InputError
 
 

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from gkm.data import shard_jobs
+from gkm.data.manifest import read_manifest
 from gkm.data.preparation import one_by_one, outlook, prepare
-from gkm.data.shards import read_manifest, read_shard
+from gkm.data.shard_reader import read_shard
 from gkm.data.sources import open_source
 from gkm.data.unfinished import Unfinished
 from gkm.errors import InputError

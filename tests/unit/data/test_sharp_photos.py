@@ -8,10 +8,10 @@ import tifffile
 from PIL import Image
 
 from gkm.data.depth import read_map
+from gkm.data.manifest import read_manifest
 from gkm.data.optics import Optics
 from gkm.data.pair import Pair
 from gkm.data.preparation import prepare
-from gkm.data.shards import read_manifest
 from gkm.data.sources import choose_source, sharp_source
 from gkm.errors import InputError
 
