@@ -81,7 +81,7 @@ StripState = tuple[Strips, Strips]
 def restore_by_strips(model: GKMNet, blurred_13HW: Tensor, *, strip_numbers: int = STRIP_NUMBERS) -> Tensor:
     """The finest result of `model` in evaluation mode for one photograph [1, 3, H, W], within a fraction of its memory.
 
-    At width 32 and in float32 a photograph of 24 megapixels takes 4.9 GB, of which 3.1 are the features of one level.
+    At width 32 and in float32 a photograph of 24 megapixels takes 5.2 GB, of which 3.1 are the features of one level.
     `strip_numbers` is how many numbers a strip of features holds: fewer take less memory and more time.
     Raises ValueError for a batch, and for images that the network refuses.
     """
