@@ -79,7 +79,7 @@ class Inside:
     results_HW3: Sequence[Photo]  # noqa: N815
     """The result of each scale, from coarse to fine."""
     maps_KHW: npt.NDArray[Any]  # noqa: N815
-    """Coefficient maps of some kernels at the finest scale, in (-1, 1); none for a model without kernels."""
+    """The strongest coefficient maps of the finest scale, in (-1, 1); none for a model without kernels."""
     map_names: Sequence[str]
     """Of these kernels."""
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
 
 from gkm.evaluation import to_8bit, to_tensor
 from gkm.model.gkmnet import GKMNet
@@ -27,7 +28,7 @@ def look_inside(model: GKMNet, pair: Pair) -> Inside:
     steps = trace(model, to_tensor(blurred_HW3).to(device))
     last_of_scale = {step.scale: step for step in steps}
     finest = steps[-1]
-    shown = _spread(len(finest.gamma_x_KHW)) if model.gcm is not None else []
+    shown = _strongest(finest.gamma_x_KHW) if model.gcm is not None else []
     found = kernels(model)
     names = [f"{index + 1}" for index in shown]
     if found is not None and model.config.gcm != "learned_random":
@@ -50,6 +51,7 @@ def _middle(photo_HW3: np.ndarray) -> np.ndarray:
     return photo_HW3[top : top + rows, left : left + columns]
 
 
-def _spread(count: int) -> list[int]:
-    """Up to `MOST_MAPS` of `count` kernels, from the first to the last."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, MOST_MAPS))})
+def _strongest(maps_KHW: Tensor) -> list[int]:
+    """The up to `MOST_MAPS` maps with the largest coefficients, in the order of their kernels."""
+    peaks_K = maps_KHW.abs().amax((1, 2))
+    return sorted(peaks_K.topk(min(len(peaks_K), MOST_MAPS)).indices.tolist())

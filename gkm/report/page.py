@@ -182,19 +182,18 @@ def _best(best: Any) -> dict[str, Any]:
 def _inside(inside: Inside | None) -> dict[str, Any]:
     if inside is None:
         return {"inside": None}
-    count, peak = len(inside.results_HW3), float(np.abs(inside.maps_KHW).max(initial=0)) or 1.0
+    count, peaks = len(inside.results_HW3), [float(np.abs(map_HW).max()) or 1.0 for map_HW in inside.maps_KHW]
     return {
         "inside": {
             "title": tables.photograph_title(inside.scene, inside.name),
             "whole": inside.whole,
-            "peak": tables.number(peak, 2).text,
             "results": [
                 (f"Scale {scale} of {count}, {photo.shape[1]} × {photo.shape[0]} pixels", overview(photo))
                 for scale, photo in enumerate(inside.results_HW3, 1)
             ],
             "maps": [
-                (name, coefficient_map(map_HW, peak))
-                for name, map_HW in zip(inside.map_names, inside.maps_KHW, strict=True)
+                (f"{name}, up to ±{peak:.2g}", coefficient_map(map_HW, peak))
+                for name, map_HW, peak in zip(inside.map_names, inside.maps_KHW, peaks, strict=True)
             ],
         }
     }
