@@ -182,7 +182,9 @@ def _best(best: Any) -> dict[str, Any]:
 def _inside(inside: Inside | None) -> dict[str, Any]:
     if inside is None:
         return {"inside": None}
-    count, peaks = len(inside.results_HW3), [float(np.abs(map_HW).max()) or 1.0 for map_HW in inside.maps_KHW]
+    count = len(inside.results_HW3)
+    # Not the largest value of all: a few pixels at the border would leave the rest pale.
+    full = [float(np.quantile(np.abs(map_HW), 0.995)) or 1.0 for map_HW in inside.maps_KHW]
     return {
         "inside": {
             "title": tables.photograph_title(inside.scene, inside.name),
@@ -192,8 +194,8 @@ def _inside(inside: Inside | None) -> dict[str, Any]:
                 for scale, photo in enumerate(inside.results_HW3, 1)
             ],
             "maps": [
-                (f"{name}, up to ±{peak:.2g}", coefficient_map(map_HW, peak))
-                for name, map_HW, peak in zip(inside.map_names, inside.maps_KHW, peaks, strict=True)
+                (f"{name}, colour to ±{limit:.2g}", coefficient_map(map_HW, limit))
+                for name, map_HW, limit in zip(inside.map_names, inside.maps_KHW, full, strict=True)
             ],
         }
     }

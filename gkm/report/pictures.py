@@ -52,9 +52,9 @@ def cutout(photo_HW3: Photo, detail: Detail) -> Picture:
     return _embedded(Image.fromarray(np.ascontiguousarray(window)), "png")
 
 
-def coefficient_map(map_HW: npt.NDArray[Any], peak: float) -> Picture:
-    """A coefficient map in purple where it is positive and orange where it is negative; `peak` has the full colour."""
-    colours_HW4 = mpl.colormaps["PuOr"]((map_HW / peak + 1) / 2, bytes=True)
+def coefficient_map(map_HW: npt.NDArray[Any], limit: float) -> Picture:
+    """A coefficient map in purple where it is positive and orange where it is negative; fully so from `limit` on."""
+    colours_HW4 = mpl.colormaps["PuOr"]((np.clip(map_HW / limit, -1, 1) + 1) / 2, bytes=True)
     image = Image.fromarray(np.ascontiguousarray(colours_HW4[:, :, :3]))
     image.thumbnail((MAP_PIXELS, MAP_PIXELS), Image.Resampling.LANCZOS)
     return _embedded(image, "jpeg")

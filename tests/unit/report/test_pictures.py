@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from gkm.report import Example
-from gkm.report.pictures import Detail, Picture, cutout, most_blurred_detail, overview
+from gkm.report.pictures import Detail, Picture, coefficient_map, cutout, most_blurred_detail, overview
 
 
 def _decoded(picture: Picture) -> Image.Image:
@@ -48,3 +48,14 @@ def test_tiny_photographs_are_their_own_detail() -> None:
     photo = np.zeros((16, 20, 3), np.uint8)
     example = Example(scene="a", name="a", blurred_HW3=photo, restored_HW3=photo, sharp_HW3=photo)
     assert most_blurred_detail(example) == Detail(left=0, top=0, width=20, height=16)
+
+
+def test_coefficients_are_purple_above_zero_and_orange_below() -> None:
+    values = np.zeros((40, 60))
+    values[:, :20], values[:, 40:] = 0.3, -0.3
+    picture = np.asarray(_decoded(coefficient_map(values, 0.2)).convert("RGB")).astype(int)
+    (above, nothing, below) = (picture[20, column] for column in (8, 30, 52))
+    assert above[2] > above[0] > above[1]
+    assert below[0] > below[1] > below[2]
+    assert np.ptp(nothing) < 12
+    assert nothing.min() > 235
