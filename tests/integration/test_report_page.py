@@ -80,7 +80,7 @@ def test_page_shows_every_picture_and_no_error(browser: "Chrome", page: Path, wi
     )
     browser.get(page.as_uri())
     assert browser.execute_script("return window.innerWidth") == width
-    assert len(browser.find_elements("css selector", "img")) == 18
+    assert len(browser.find_elements("css selector", "img")) == 24
     assert browser.execute_script(BROKEN_PICTURES) == []
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     assert browser.execute_script(SPILLING) == []
