@@ -34,6 +34,9 @@ RETRIES = 2
 """Times a trial is started again after its process died; one that diverged is not."""
 
 
+KEPT_CHECKPOINTS = 10
+"""Of each trial. Tune drops older ones before its own state, written every ten seconds or so, names newer ones: a driver
+killed in between would come back to a checkpoint that is gone, and its trial would fail."""
 RUNGS_NAME = "rungs.asha"
 """Not *.json: those Tune copies to itself when a study is restored, and puts the old copy back over ours later."""
 
@@ -169,7 +172,7 @@ def _tuner(study: Study, run_id: str, tags: dict[str, str]) -> tune.Tuner:
             storage_filesystem=filesystem,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
             callbacks=[StudyCallback(study.tracking, run_id, space.trials, epochs)],
         ),
     )

@@ -158,7 +158,7 @@ def test_the_main_job_in_s3_outlasts_killed_servers_and_a_killed_driver(server, 
     _killed(job, "checkpoint_000001", studies, *job.sweep(data))
     page = f"{job.place}/report.html"
     out = _outlasted(job, server.away, "checkpoint_000003", studies, *job.sweep(data), "--report", page)
-    assert "2 trials (2 finished, 0 stopped, 0 failed)" in out
+    assert "2 trials (2 finished, 0 stopped, 0 failed)" in out, [(t.status, t.reason) for t in job.results().trials]
     for trial in job.results().trials:
         assert [metrics["epoch"] for metrics in trial.history] == list(range(1, EPOCHS + 1))
     kept = storage.list_files(job.place)
