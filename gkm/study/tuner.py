@@ -35,8 +35,8 @@ RETRIES = 2
 
 
 KEPT_CHECKPOINTS = 10
-"""Of each trial. Tune drops older ones before its own state, written every ten seconds or so, names newer ones: a driver
-killed in between would come back to a checkpoint that is gone, and its trial would fail."""
+"""Of each trial. Tune drops older ones before its own state, which it writes every ten seconds or so, names newer ones:
+a driver that is killed in between comes back to a checkpoint that is gone, and the trial fails."""
 RUNGS_NAME = "rungs.asha"
 """Not *.json: those Tune copies to itself when a study is restored, and puts the old copy back over ours later."""
 
