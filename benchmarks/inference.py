@@ -190,7 +190,6 @@ def main() -> None:
         compare(weights, *SIZES[0], options.rounds, [f"naive float32 {AS_USUAL}", *compiled])
         if not options.quick:
             compare(weights, *SIZES[1], min(options.rounds, 3), [])
-        if not options.quick:
             compare_memory(weights, *SIZES[-1])
 
 

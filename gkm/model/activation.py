@@ -66,5 +66,5 @@ def _blocks(half_BChw: Tensor, g2_BCHW: Tensor) -> Iterator[tuple[int, slice, Te
         for top in range(0, H, step):
             rows = slice(top, min(top + step, H))
             g1 = half_BChw[image, :, top // 2 : rows.stop // 2].contiguous().repeat_interleave(2, dim=2)
-            g2 = pixels_BHWC[image, rows].reshape(-1, C).t().to(half_BChw.dtype, memory_format=torch.contiguous_format)
-            yield image, rows, g1.unsqueeze(2), g2.contiguous().view(C, -1, 2, W)
+            g2 = pixels_BHWC[image, rows].reshape(-1, C).t().contiguous().to(half_BChw.dtype)
+            yield image, rows, g1.unsqueeze(2), g2.view(C, -1, 2, W)

@@ -6,7 +6,7 @@ equation (6) give by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from gkm.data.cache import CachedSplit
 from gkm.evaluation import ImageScore, evaluate, to_tensor
 from gkm.model.fixed_point import iterates, oracle_coefficients, solve
 from gkm.model.kernels import paper_bank
+from gkm.registry.promotion import Watch
 from gkm.report.evidence import Baseline
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ def fixed_point_baseline(
     *,
     device: torch.device,
     lpips_weights: str | Path | None = None,
-    watch: Callable[[str, CachedSplit], Iterable[Pair]] | None = None,
+    watch: Watch | None = None,
 ) -> Baseline:
     """Scores on the test photographs, after as many iterations as suit the first few validation photographs best."""
-    count = _best_count([validation[i] for i in range(min(len(validation), PHOTOGRAPHS_TO_STOP_BY))], device)
+    count = _best_count(islice(validation, PHOTOGRAPHS_TO_STOP_BY), device)
     scores: list[ImageScore] = []
     for pair in watch("fixed-point iteration", test) if watch else test:
         sharp_13HW = to_tensor(pair.sharp_HW3).to(device)
@@ -52,7 +53,7 @@ def fixed_point_baseline(
     return Baseline(name="GKM fixed point, oracle kernels", iterations=count, scores=scores)
 
 
-def _best_count(pairs: Sequence[Pair], device: torch.device) -> int:
+def _best_count(pairs: Iterable[Pair], device: torch.device) -> int:
     """How many iterations, of at most `MOST_ITERATIONS`, give the largest sum of PSNRs."""
     sums = torch.zeros(MOST_ITERATIONS + 1, dtype=torch.float64)
     for pair in pairs:

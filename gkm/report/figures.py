@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from gkm.report.evidence import Kernels
-from gkm.report.tables import long_name, number, short_name
+from gkm.report.tables import kernel_names, long_name, number, short_name
 
 if TYPE_CHECKING:
     from gkm.study.results import StudyResults, TrialRow
@@ -119,9 +119,7 @@ def kernel_tiles(kernels_KMM: Any, labels: Sequence[str], description: str, *, s
 
 def kernel_figures(kernels: Kernels) -> list[tuple[str, Markup]]:
     """The bank alone, or what learning started from, what it came to, and the difference (Figure 4 of the paper)."""
-    labels = [f"{index}" for index in range(1, len(kernels.start_KMM) + 1)]
-    if kernels.sigmas_pixels is not None:
-        labels = ["δ" if sigma == 0 else f"σ {sigma:.3g}" for sigma in kernels.sigmas_pixels]
+    labels = kernel_names(len(kernels.start_KMM), kernels.sigmas_pixels)
     signed = bool((np.asarray(kernels.start_KMM) < 0).any())
     if kernels.learned_KMM is None:
         tiles = kernel_tiles(kernels.start_KMM, labels, "The kernels of the Gaussian bank.", signed=signed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -22,6 +22,7 @@ from gkm.evaluation import ImageScore, Restore, evaluate, mean_scores, restore_i
 from gkm.model import inspection
 from gkm.model.gkmnet import GKMNet
 from gkm.registry import versions
+from gkm.registry.promotion import Watch
 from gkm.report.baseline import fixed_point_baseline
 from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
 from gkm.report.inside import look_inside
@@ -33,8 +34,6 @@ from gkm.training.context import best_device
 if TYPE_CHECKING:
     from gkm.registry import LoadedModel
 
-Watch = Callable[[str, CachedSplit], "Iterable[Pair]"]
-"""Shows progress: what is done to which photographs in, the photographs one by one out."""
 MOST_EXAMPLES = 6
 VERSION_TAGS = {
     "gkm.git_commit": "Commit of training",

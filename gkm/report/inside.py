@@ -12,6 +12,7 @@ from gkm.evaluation import to_8bit, to_tensor
 from gkm.model.gkmnet import GKMNet
 from gkm.model.inspection import kernels, trace
 from gkm.report.evidence import Inside
+from gkm.report.tables import kernel_names
 
 if TYPE_CHECKING:
     from gkm.data.pair import Pair
@@ -30,16 +31,15 @@ def look_inside(model: GKMNet, pair: Pair) -> Inside:
     finest = steps[-1]
     shown = _strongest(finest.gamma_x_KHW) if model.gcm is not None else []
     found = kernels(model)
-    names = [f"{index + 1}" for index in shown]
-    if found is not None and model.config.gcm != "learned_random":
-        names = ["δ" if found.sigmas_K[i] == 0 else f"σ {found.sigmas_K[i]:.3g}" for i in shown]
+    sigmas = None if found is None or model.config.gcm == "learned_random" else found.sigmas_K.tolist()
+    names = kernel_names(len(finest.gamma_x_KHW), sigmas)
     return Inside(
         scene=pair.scene,
         name=pair.name,
         whole=blurred_HW3.shape == pair.blurred_HW3.shape,
         results_HW3=[to_8bit(step.result_3HW[None]) for step in last_of_scale.values()],
         maps_KHW=finest.gamma_x_KHW[shown].float().cpu().numpy(),
-        map_names=names,
+        map_names=[names[index] for index in shown],
     )
 
 

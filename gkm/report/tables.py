@@ -167,6 +167,13 @@ def photograph_title(scene: str, name: str) -> str:
     return scene if scene == name else f"{scene} / {name}"
 
 
+def kernel_names(count: int, sigmas_pixels: Sequence[float] | None) -> list[str]:
+    """A word for each of `count` kernels: their sigmas, δ for none; numbers where they are no Gaussians."""
+    if sigmas_pixels is None:
+        return [f"{index}" for index in range(1, count + 1)]
+    return ["δ" if sigma == 0 else f"σ {sigma:.3g}" for sigma in sigmas_pixels]
+
+
 def number(value: float | None, digits: int) -> Cell:
     """A number with so many digits after the point."""
     if value is None or math.isnan(value):
