@@ -44,16 +44,17 @@ class _Coefficients(Function):
     @once_differentiable
     def backward(ctx: Any, upstream_BCHW: Tensor) -> tuple[Tensor, Tensor, None]:
         half_BChw, g2_BCHW, gamma_BCHW = ctx.saved_tensors
-        half_grad = torch.empty_like(half_BChw, memory_format=torch.contiguous_format)
-        g2_grad = torch.empty_like(g2_BCHW, memory_format=torch.channels_last)
-        pixels_BHWC = g2_grad.permute(0, 2, 3, 1)
+        # Channels last, as what comes before has them: mixed layouts cost several times as much there.
+        half_grad, g2_grad = (torch.empty_like(x, memory_format=torch.channels_last) for x in (half_BChw, g2_BCHW))
+        half_BhwC, pixels_BHWC = (grad.permute(0, 2, 3, 1) for grad in (half_grad, g2_grad))
         for image, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
             gamma, above = gamma_BCHW[image, :, rows], upstream_BCHW[image, :, rows]
             inner = torch.addcmul(above, above, gamma * gamma, value=-1).mul_(ctx.slope).view(g2.shape)
             pixels_BHWC[image, rows] = (inner * g1).view(len(g2), -1).t().view(-1, g2.shape[3], len(g2))
             torch.addcmul(inner, inner, g2, out=g2)
             two_rows = g2[:, :, 0] + g2[:, :, 1]
-            half_grad[image, :, rows.start // 2 : rows.stop // 2] = two_rows[..., ::2] + two_rows[..., 1::2]
+            sums = two_rows[..., ::2] + two_rows[..., 1::2]
+            half_BhwC[image, rows.start // 2 : rows.stop // 2] = sums.view(len(g2), -1).t().view(-1, *half_BhwC.shape[2:])
         return half_grad, g2_grad, None
 
 

@@ -51,7 +51,7 @@ class FixedGaussians(nn.Module):
         """The sum over k of omega_k (gamma_k z_k) for every given (gamma, omega), [B, 3, H, W]."""
         if image_B3HW.is_cuda or torch.compiler.is_compiling():
             return weighted_sum(self(image_B3HW), *weights)
-        places = None if self.all_distinct else self.get_buffer("places_3K").flatten()
+        places = None if self.all_distinct else self.get_buffer("places_3K").t()
         return mix_separably(self._filter_for(image_B3HW), places, image_B3HW, *weights)
 
     def _filter_for(self, image_B3HW: Tensor) -> SeparableFilter:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import Function, FunctionCtx
+from torch.autograd.function import Function, FunctionCtx, once_differentiable
 from torch.nn import functional
 
 from gkm.model.separable import SeparableFilter
@@ -18,7 +18,10 @@ from gkm.model.separable import SeparableFilter
 Weights = tuple[Tensor, Tensor]
 """Coefficient maps gamma [B, K, H, W] and their weights omega [3, 3, K]."""
 
-STRIP_NUMBERS = 800_000
+Strip = tuple[slice, slice, Tensor]
+"""Images, rows, and the filtered maps z [3J, pixels] of these."""
+
+STRIP_NUMBERS = 1_200_000
 """Filtered numbers held at a time: about as many as stay in a processor's cache."""
 
 
@@ -31,76 +34,127 @@ def weighted_sum(z_B3KHW: Tensor, *weights: Weights) -> Tensor:
     return sum(sums[1:], start=sums[0])
 
 
-def mix_separably(filters: SeparableFilter, places: Tensor | None, image_B3HW: Tensor, *weights: Weights) -> Tensor:
-    """The same sum, with the filtering within: the 3K filtered maps exist for a strip of rows at a time only.
+def mix_separably(filters: SeparableFilter, places_K3: Tensor | None, image_B3HW: Tensor, *weights: Weights) -> Tensor:
+    """The same sum, with the filtering within: the filtered maps exist for a strip of rows at a time only.
 
-    `places` [3K] says which of the 3J filtered maps is the k-th of a channel; None, when they are in order.
+    For gradients they are kept; that of the coefficient maps, and omega's, need them again. `places_K3` says which of the 3J filtered maps is the k-th of a channel; None, when they are in order.
     """
     with torch.autocast("cpu", enabled=False):
         flat = [tensor.to(image_B3HW.dtype) for pair in weights for tensor in pair]
-        mixed: Tensor = _MixSeparably.apply(filters, places, image_B3HW, *flat)  # type: ignore[no-untyped-call]
+        kept = [] if torch.is_grad_enabled() else None
+        mixed: Tensor = _MixSeparably.apply(filters, places_K3, kept, image_B3HW, *flat)  # type: ignore[no-untyped-call]
     return mixed
 
 
 class _MixSeparably(Function):
-    """The sum strip by strip, forwards and backwards; the filtered maps are made a second time rather than kept."""
+    """The sum strip by strip, forwards and backwards.
+
+    For each k, omega_k [3, 3] times the filtered channels comes first, and then the sum over k with gamma_k.
+    """
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, filters: SeparableFilter, places: Tensor | None, image: Tensor, *weights: Tensor
+        ctx: Any,
+        filters: SeparableFilter,
+        places_K3: Tensor | None,
+        kept: list[Strip] | None,
+        image: Tensor,
+        *weights: Tensor,
     ) -> Tensor:
-        ctx.filters, ctx.places = filters, places  # type: ignore[attr-defined]
-        ctx.save_for_backward(image, *weights)
-        mixed = torch.empty_like(image, memory_format=torch.contiguous_format)
-        for index, rows, z in _strips(filters, places, image, weights[0].shape[1]):
-            total = image.new_zeros(3, z[0, 0].numel())
-            for gamma, omega in zip(weights[::2], weights[1::2], strict=True):
-                total.addmm_(omega.flatten(1), (z * gamma[index, :, rows]).view(-1, total.shape[1]))
-            mixed[index, :, rows] = total.view(3, *z.shape[2:])
-        return mixed
+        mixed_3BHW = image.new_zeros(3, len(image), *image.shape[2:])
+        gammas, omegas = weights[::2], [_Omega(omega, places_K3, filters.maps) for omega in weights[1::2]]
+        for images, rows, z in _strips(filters, image, weights[0].shape[1]):
+            for gamma_BKHW, omega in zip(gammas, omegas, strict=True):
+                gamma = gamma_BKHW[images, :, rows].transpose(0, 1).unsqueeze(1)
+                maps = omega.sums(z).unflatten(2, gamma.shape[2:])
+                mixed_3BHW[:, images, rows] += maps.mul_(gamma).sum(0)
+            if kept is not None:
+                kept.append((images, rows, z))
+        ctx.filters, ctx.omegas, ctx.strips = filters, omegas, kept
+        ctx.save_for_backward(*gammas)
+        return mixed_3BHW.transpose(0, 1)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        filters, places = ctx.filters, ctx.places
-        image, *weights = ctx.saved_tensors
-        batch, channels, height, width = image.shape
-        padded_shape = batch, channels, height + 2 * filters.reach, width
-        image_grad = image.new_zeros(padded_shape) if ctx.needs_input_grad[2] else None
-        grads = [torch.zeros_like(tensor, memory_format=torch.contiguous_format) for tensor in weights]
-        for index, rows, z in _strips(filters, places, image, weights[0].shape[1]):
-            above = upstream[index, :, rows].reshape(3, -1)
-            z_grad = torch.zeros_like(z) if image_grad is not None else None
-            for place in range(0, len(weights), 2):
-                gamma, omega = weights[place][index, :, rows], weights[place + 1]
-                products = z * gamma
-                grads[place + 1].flatten(1).addmm_(above, products.view(-1, above.shape[1]).t())
-                torch.mm(omega.flatten(1).t(), above, out=products.view(-1, above.shape[1]))
-                if z_grad is not None:
-                    z_grad.addcmul_(products, gamma)
-                grads[place][index, :, rows] = products.mul_(z).sum(0)
-            if z_grad is not None and image_grad is not None:
-                if places is not None:
-                    flat = z_grad.flatten(0, 1)
-                    z_grad = flat.new_zeros(filters.bands.shape[0], *flat.shape[1:]).index_add_(0, places, flat)
-                    z_grad = z_grad.view(3, -1, *flat.shape[1:])
-                reached = slice(rows.start, rows.stop + 2 * filters.reach)
-                image_grad[index, :, reached] += filters.adjoint(z_grad)
+        filters: SeparableFilter = ctx.filters
+        gammas, omegas = ctx.saved_tensors, ctx.omegas
+        gamma_grads = [torch.empty_like(gamma, memory_format=torch.contiguous_format) for gamma in gammas]
+        omega_grads = [torch.zeros_like(omega.matrices) for omega in omegas]
+        image_grad = filters.pad(torch.zeros_like(upstream))[..., : filters.width] if ctx.needs_input_grad[3] else None
+        for images, rows, z in ctx.strips:
+            above = upstream[images, :, rows].transpose(0, 1)
+            z_grad: Tensor | None = None
+            for gamma_BKHW, omega, gamma_grad, omega_grad in zip(gammas, omegas, gamma_grads, omega_grads, strict=True):
+                gamma = gamma_BKHW[images, :, rows].transpose(0, 1).unsqueeze(1)
+                sums = omega.sums(z)
+                maps = sums.unflatten(2, gamma.shape[2:])
+                gamma_grad[images, :, rows] = maps.mul_(above).sum(1).transpose(0, 1)
+                torch.mul(gamma, above, out=maps)
+                omega_grad += omega.grad(sums, z)
+                if image_grad is not None:
+                    change = omega.z_grad(sums)
+                    z_grad = change if z_grad is None else z_grad + change
+            if image_grad is not None and z_grad is not None:
+                strip = filters.adjoint(z_grad.unflatten(2, above.shape[1:]))
+                image_grad[:, images, rows.start : rows.start + strip.shape[2]] += strip
         if image_grad is not None:
-            image_grad = image_grad[:, :, filters.reach : filters.reach + height]
-        return None, None, image_grad, *grads
+            image_grad = image_grad[:, :, filters.reach : filters.reach + upstream.shape[2]].transpose(0, 1)
+        of_omegas = (omega.gathered(grad) for omega, grad in zip(omegas, omega_grads, strict=True))
+        grads = zip(gamma_grads, of_omegas, strict=True)
+        return None, None, None, image_grad, *(grad for pair in grads for grad in pair)
 
 
-def _strips(
-    filters: SeparableFilter, places: Tensor | None, image_B3HW: Tensor, num_kernels: int
-) -> Iterator[tuple[int, slice, Tensor]]:
-    """Image index, rows and filtered maps [3, K, h, W] of one strip after the other."""
-    height = image_B3HW.shape[2]
-    step = max(8, STRIP_NUMBERS // (3 * num_kernels * filters.padded_width))
-    for index, image in enumerate(image_B3HW):
-        padded = filters.pad(image)
-        for top in range(0, height, step):
-            rows = slice(top, min(top + step, height))
-            z = filters.filter(padded[:, rows.start : rows.stop + 2 * filters.reach])
-            if places is not None:
-                z = z.flatten(0, 1)[places].view(3, num_kernels, *z.shape[2:])
-            yield index, rows, z
+class _Omega:
+    """omega as the factor from filtered maps z [3J, pixels] to sums over the channels [K, 3, pixels].
+
+    It is K matrices [3, 3] where every channel has K maps of its own. Where the maps are fewer and taken several times
+    it is one matrix [3K, 3J] that is mostly zero, which is quicker than to repeat them.
+    """
+
+    def __init__(self, omega_33K: Tensor, places_K3: Tensor | None, maps: int) -> None:
+        self.num_kernels, self.maps = omega_33K.shape[2], maps
+        self.index = None if places_K3 is None else places_K3.unsqueeze(1).expand(-1, 3, -1)
+        self.matrices = omega_33K.permute(2, 0, 1).contiguous()
+        if self.index is not None:
+            self.matrices = omega_33K.new_zeros(self.num_kernels, 3, maps).scatter_(2, self.index, self.matrices)
+
+    def sums(self, z: Tensor) -> Tensor:
+        """omega z."""
+        if self.index is None:
+            return torch.bmm(self.matrices, self._by_kernel(z))
+        return torch.mm(self.matrices.flatten(0, 1), z).unflatten(0, (-1, 3))
+
+    def z_grad(self, upstream_K3P: Tensor) -> Tensor:
+        """Its gradient for z, [3, J, pixels]."""
+        if self.index is None:
+            return torch.bmm(self.matrices.mT, upstream_K3P).transpose(0, 1)
+        return torch.mm(self.matrices.flatten(0, 1).t(), upstream_K3P.flatten(0, 1)).unflatten(0, (3, -1))
+
+    def grad(self, upstream_K3P: Tensor, z: Tensor) -> Tensor:
+        """Its gradient for `matrices`."""
+        if self.index is None:
+            return torch.bmm(upstream_K3P, self._by_kernel(z).mT)
+        return torch.mm(upstream_K3P.flatten(0, 1), z.t()).view_as(self.matrices)
+
+    def gathered(self, grad_of_matrices: Tensor) -> Tensor:
+        """The gradient for omega [3, 3, K] from that for `matrices`."""
+        grad = grad_of_matrices if self.index is None else grad_of_matrices.gather(2, self.index)
+        return grad.permute(1, 2, 0)
+
+    def _by_kernel(self, z: Tensor) -> Tensor:
+        return z.view(3, self.num_kernels, -1).transpose(0, 1)
+
+
+def _strips(filters: SeparableFilter, image_B3HW: Tensor, num_kernels: int) -> Iterator[Strip]:
+    """One strip after the other."""
+    batch, _, height, _ = image_B3HW.shape
+    rows_at_a_time = STRIP_NUMBERS // (3 * num_kernels * filters.padded_width)
+    images_at_a_time = max(1, rows_at_a_time // height)
+    for first in range(0, batch, images_at_a_time):
+        images = slice(first, min(first + images_at_a_time, batch))
+        padded = filters.pad(image_B3HW[images])
+        for top in range(0, height, max(8, rows_at_a_time)):
+            rows = slice(top, min(top + max(8, rows_at_a_time), height))
+            z = filters.filter(padded[:, :, rows.start : rows.stop + 2 * filters.reach])
+            yield images, rows, z.reshape(filters.maps, -1)
