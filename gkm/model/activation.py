@@ -1,4 +1,4 @@
-"""The two predictions of the attention prediction unit in, coefficient maps out: gamma = tanh(g1 g2 + g1).
+"""The two predictions of the attention prediction unit in, coefficient maps out: gamma = tanh(g1 relu(g2) + g1).
 
 g1 has half the height and width of g2. Written as single operations on all maps this is a dozen passes over memory and
 as many for the gradients; here a few rows at a time stay in the processor's cache. Shape legend: B images, C maps,
@@ -19,12 +19,12 @@ NUMBERS_AT_A_TIME = 250_000
 
 
 def coefficients(half_BChw: Tensor, g2_BCHW: Tensor, slope: float) -> Tensor:
-    """tanh(slope (g1 g2 + g1)) for g1 = `half_BChw`, each of its pixels repeated twice in both directions."""
+    """tanh(slope (g1 relu(g2) + g1)) for g1 = `half_BChw`, each of its pixels repeated twice in both directions."""
     if half_BChw.device.type == "cpu" and not torch.compiler.is_compiling():
         gamma: Tensor = _Coefficients.apply(half_BChw, g2_BCHW, slope)  # type: ignore[no-untyped-call]
         return gamma
     g1 = functional.interpolate(half_BChw, scale_factor=2, mode="nearest")
-    return torch.tanh(slope * torch.addcmul(g1, g1, g2_BCHW.to(g1.dtype)))
+    return torch.tanh(slope * torch.addcmul(g1, g1, functional.relu(g2_BCHW).to(g1.dtype)))
 
 
 class _Coefficients(Function):
@@ -34,7 +34,7 @@ class _Coefficients(Function):
         for image, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
             # tanh(x) is 2 sigmoid(2x) - 1, which processors compute several times as fast.
             g1.mul_(2 * slope)
-            torch.addcmul(g1, g1, g2, out=g2).sigmoid_().mul_(2).sub_(1)
+            torch.addcmul(g1, g1, g2.relu_(), out=g2).sigmoid_().mul_(2).sub_(1)
             gamma_BCHW[image, :, rows] = g2.flatten(1, 2)
         ctx.slope = slope
         ctx.save_for_backward(half_BChw, g2_BCHW, gamma_BCHW)
@@ -50,8 +50,9 @@ class _Coefficients(Function):
         for image, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
             gamma, above = gamma_BCHW[image, :, rows], upstream_BCHW[image, :, rows]
             inner = torch.addcmul(above, above, gamma * gamma, value=-1).mul_(ctx.slope).view(g2.shape)
-            pixels_BHWC[image, rows] = (inner * g1).view(len(g2), -1).t().view(-1, g2.shape[3], len(g2))
-            torch.addcmul(inner, inner, g2, out=g2)
+            of_g2 = torch.ops.aten.threshold_backward(inner * g1, g2, 0)
+            pixels_BHWC[image, rows] = of_g2.view(len(g2), -1).t().view(-1, g2.shape[3], len(g2))
+            torch.addcmul(inner, inner, g2.relu_(), out=g2)
             two_rows = g2[:, :, 0] + g2[:, :, 1]
             sums = two_rows[..., ::2] + two_rows[..., 1::2]
             half_BhwC[image, rows.start // 2 : rows.stop // 2] = sums.view(len(g2), -1).t().view(-1, *half_BhwC.shape[2:])

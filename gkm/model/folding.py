@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from gkm.model.attention import Gate
-from gkm.model.sram import SRAM, ConvNormReLU
+from gkm.model.sram import SRAM, ConvNorm
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -22,7 +22,7 @@ def fold(module: Module, dtype: torch.dtype = torch.float32) -> Module:
     """
     folded = copy.deepcopy(module).eval()
     for part in folded.modules():
-        if isinstance(part, Gate | ConvNormReLU) and isinstance(part.norm, nn.BatchNorm2d):
+        if isinstance(part, Gate | ConvNorm) and isinstance(part.norm, nn.BatchNorm2d):
             transposed = isinstance(part.conv, nn.ConvTranspose2d)
             part.conv = fuse_conv_bn_eval(part.conv, part.norm, transpose=transposed)  # type: ignore[type-var]
             part.norm = nn.Identity()

@@ -73,12 +73,8 @@ class ConvLSTM(nn.Module):
             weight, bias = (torch.cat((part[:c], part[2 * c :])) for part in (weight[:, : self.in_channels], bias))
         gates = functional.conv2d(joined_BCHW, weight, bias, padding=self.conv.padding)
         gates = gates if gates.dtype == torch.float64 else gates.float()
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            *sigmoids, last = torch.sigmoid(gates).chunk(3 + with_state, dim=1)
-            return *sigmoids, 2 * last - 1
-        parts = gates.sigmoid_().chunk(3 + with_state, dim=1)
-        parts[-1].mul_(2).sub_(1)
-        return parts
+        *sigmoids, last = gates.sigmoid_().chunk(3 + with_state, dim=1)
+        return *sigmoids, last.mul_(2).sub_(1) if not torch.is_grad_enabled() else 2 * last - 1
 
 
 class PlainConv(nn.Module):

@@ -15,8 +15,8 @@ STRIDE = 4
 """Heights and widths must be multiples of this: two encoder blocks halve them."""
 
 
-class ConvNormReLU(nn.Module):
-    """Convolution (3x3 unless another is given), batch norm, ReLU."""
+class ConvNorm(nn.Module):
+    """Convolution (3x3, or transposed 2x2), batch norm."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, *, transposed: bool = False) -> None:
         super().__init__()
@@ -28,7 +28,15 @@ class ConvNormReLU(nn.Module):
         self.norm: nn.Module = nn.BatchNorm2d(out_channels)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return functional.relu(self.norm(self.conv(x_BCHW)), inplace=True)
+        normed: Tensor = self.norm(self.conv(x_BCHW))
+        return normed
+
+
+class ConvNormReLU(ConvNorm):
+    """Convolution, batch norm, ReLU."""
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return functional.relu(super().forward(x_BCHW), inplace=True)
 
 
 class AttentiveBlock(nn.Module):
@@ -55,11 +63,11 @@ class AttentionPredictionUnit(nn.Module):
     def __init__(self, channels: int, maps: int, *, recurrent: str, activation: str) -> None:
         super().__init__()
         self.recurrent = (ConvLSTM if recurrent == "conv_lstm" else PlainConv)(channels, maps)
-        self.detail = ConvNormReLU(channels, maps)
+        self.detail = ConvNorm(channels, maps)
         self.slope = 0.5 if activation == "half_tanh" else 1.0
 
     def forward(self, features_BCHW: Tensor, state: State | None) -> tuple[Tensor, State | None]:
-        """gamma = tanh(g1 * g2 + g1), and the next state."""
+        """gamma = tanh(g1 * g2 + g1) for g2 = relu(detail), and the next state."""
         half, state = self.recurrent(functional.avg_pool2d(features_BCHW, 2), state)
         return coefficients(half, self.detail(features_BCHW), self.slope), state
 
@@ -80,6 +88,7 @@ class SRAM(nn.Module):
             w, 2 * config.num_kernels, recurrent=config.recurrent, activation=config.coefficients
         )
         self.apply(start_xavier)
+        self.to(memory_format=torch.channels_last)
 
     @property
     def dtype(self) -> torch.dtype:

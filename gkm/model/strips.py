@@ -19,7 +19,7 @@ from torch.nn import functional
 from gkm.model.attention import TripletAttention
 from gkm.model.gkmnet import Block, GKMNet, ImageBlock, check_size, pyramid, upsample
 from gkm.model.recurrent import State
-from gkm.model.sram import SRAM, AttentiveBlock, ConvNormReLU
+from gkm.model.sram import SRAM, AttentiveBlock, ConvNorm
 
 HALO_ROWS = 4
 """More than a block's three convolutions, or a gate, or (at half the size) the Conv-LSTM reaches; a multiple of the
@@ -230,7 +230,7 @@ class _Pools:
         return weights
 
 
-def _channels(layer: ConvNormReLU) -> int:
+def _channels(layer: ConvNorm) -> int:
     return next(layer.parameters()).shape[0]
 
 

@@ -10,7 +10,7 @@ from gkm.model.activation import coefficients
 
 def plainly(half, g2, slope):
     g1 = functional.interpolate(half, scale_factor=2, mode="nearest")
-    return torch.tanh(slope * (g1 * g2 + g1))
+    return torch.tanh(slope * (g1 * functional.relu(g2) + g1))
 
 
 @pytest.fixture(params=[1, 250_000])
