@@ -55,7 +55,9 @@ class _Coefficients(Function):
             torch.addcmul(inner, inner, g2.relu_(), out=g2)
             two_rows = g2[:, :, 0] + g2[:, :, 1]
             sums = two_rows[..., ::2] + two_rows[..., 1::2]
-            half_BhwC[image, rows.start // 2 : rows.stop // 2] = sums.view(len(g2), -1).t().view(-1, *half_BhwC.shape[2:])
+            half_BhwC[image, rows.start // 2 : rows.stop // 2] = (
+                sums.view(len(g2), -1).t().view(-1, *half_BhwC.shape[2:])
+            )
         return half_grad, g2_grad, None
 
 

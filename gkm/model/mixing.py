@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import Function, FunctionCtx, once_differentiable
+from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional
 
 from gkm.model.separable import SeparableFilter
@@ -37,11 +37,12 @@ def weighted_sum(z_B3KHW: Tensor, *weights: Weights) -> Tensor:
 def mix_separably(filters: SeparableFilter, places_K3: Tensor | None, image_B3HW: Tensor, *weights: Weights) -> Tensor:
     """The same sum, with the filtering within: the filtered maps exist for a strip of rows at a time only.
 
-    For gradients they are kept; that of the coefficient maps, and omega's, need them again. `places_K3` says which of the 3J filtered maps is the k-th of a channel; None, when they are in order.
+    For gradients they are kept: those of gamma and omega need them. `places_K3` says which of the 3J filtered maps is
+    the k-th of a channel; None, when they are in order.
     """
     with torch.autocast("cpu", enabled=False):
         flat = [tensor.to(image_B3HW.dtype) for pair in weights for tensor in pair]
-        kept = [] if torch.is_grad_enabled() else None
+        kept: list[Strip] | None = [] if torch.is_grad_enabled() else None
         mixed: Tensor = _MixSeparably.apply(filters, places_K3, kept, image_B3HW, *flat)  # type: ignore[no-untyped-call]
     return mixed
 
@@ -66,7 +67,7 @@ class _MixSeparably(Function):
         for images, rows, z in _strips(filters, image, weights[0].shape[1]):
             for gamma_BKHW, omega in zip(gammas, omegas, strict=True):
                 gamma = gamma_BKHW[images, :, rows].transpose(0, 1).unsqueeze(1)
-                maps = omega.sums(z).unflatten(2, gamma.shape[2:])
+                maps = omega.sums(z).view(-1, 3, *gamma.shape[2:])
                 mixed_3BHW[:, images, rows] += maps.mul_(gamma).sum(0)
             if kept is not None:
                 kept.append((images, rows, z))
@@ -85,18 +86,18 @@ class _MixSeparably(Function):
         for images, rows, z in ctx.strips:
             above = upstream[images, :, rows].transpose(0, 1)
             z_grad: Tensor | None = None
-            for gamma_BKHW, omega, gamma_grad, omega_grad in zip(gammas, omegas, gamma_grads, omega_grads, strict=True):
+            for place, (gamma_BKHW, omega) in enumerate(zip(gammas, omegas, strict=True)):
                 gamma = gamma_BKHW[images, :, rows].transpose(0, 1).unsqueeze(1)
                 sums = omega.sums(z)
-                maps = sums.unflatten(2, gamma.shape[2:])
-                gamma_grad[images, :, rows] = maps.mul_(above).sum(1).transpose(0, 1)
+                maps = sums.view(-1, 3, *gamma.shape[2:])
+                gamma_grads[place][images, :, rows] = maps.mul_(above).sum(1).transpose(0, 1)
                 torch.mul(gamma, above, out=maps)
-                omega_grad += omega.grad(sums, z)
+                omega_grads[place] += omega.grad(sums, z)
                 if image_grad is not None:
                     change = omega.z_grad(sums)
                     z_grad = change if z_grad is None else z_grad + change
             if image_grad is not None and z_grad is not None:
-                strip = filters.adjoint(z_grad.unflatten(2, above.shape[1:]))
+                strip = filters.adjoint(z_grad.reshape(3, -1, *above.shape[1:]))
                 image_grad[:, images, rows.start : rows.start + strip.shape[2]] += strip
         if image_grad is not None:
             image_grad = image_grad[:, :, filters.reach : filters.reach + upstream.shape[2]].transpose(0, 1)
@@ -113,7 +114,7 @@ class _Omega:
     """
 
     def __init__(self, omega_33K: Tensor, places_K3: Tensor | None, maps: int) -> None:
-        self.num_kernels, self.maps = omega_33K.shape[2], maps
+        self.num_kernels = omega_33K.shape[2]
         self.index = None if places_K3 is None else places_K3.unsqueeze(1).expand(-1, 3, -1)
         self.matrices = omega_33K.permute(2, 0, 1).contiguous()
         if self.index is not None:
@@ -123,13 +124,13 @@ class _Omega:
         """omega z."""
         if self.index is None:
             return torch.bmm(self.matrices, self._by_kernel(z))
-        return torch.mm(self.matrices.flatten(0, 1), z).unflatten(0, (-1, 3))
+        return torch.mm(self.matrices.flatten(0, 1), z).view(self.num_kernels, 3, -1)
 
     def z_grad(self, upstream_K3P: Tensor) -> Tensor:
         """Its gradient for z, [3, J, pixels]."""
         if self.index is None:
             return torch.bmm(self.matrices.mT, upstream_K3P).transpose(0, 1)
-        return torch.mm(self.matrices.flatten(0, 1).t(), upstream_K3P.flatten(0, 1)).unflatten(0, (3, -1))
+        return torch.mm(self.matrices.flatten(0, 1).t(), upstream_K3P.flatten(0, 1)).view(3, -1, upstream_K3P.shape[2])
 
     def grad(self, upstream_K3P: Tensor, z: Tensor) -> Tensor:
         """Its gradient for `matrices`."""

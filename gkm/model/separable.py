@@ -50,7 +50,7 @@ class SeparableFilter:
         _, images, rows, width = padded_3BhW.shape
         rows -= 2 * r
         columns = self._row_of_blocks(padded_3BhW, r + 1, images * rows)
-        sums = columns[..., : images * rows * width].unflatten(2, (images, rows, width))
+        sums = columns[..., : images * rows * width].view(3, r + 1, images, rows, width)
         sums[:, 0] = padded_3BhW[:, :, r : r + rows]
         for d in range(1, r + 1):
             torch.add(padded_3BhW[:, :, r - d : r - d + rows], padded_3BhW[:, :, r + d :][:, :, :rows], out=sums[:, d])
@@ -63,7 +63,7 @@ class SeparableFilter:
         padded = rows_3JBhW
         if not self.one_block:
             padded = self._row_of_blocks(rows_3JBhW, kernels, images * rows)
-            inner = padded[..., : images * rows * self.padded_width].unflatten(2, (images, rows, self.padded_width))
+            inner = padded[..., : images * rows * self.padded_width].view(3, kernels, images, rows, self.padded_width)
             inner[..., : self.left] = 0
             inner[..., self.left : self.left + width] = rows_3JBhW
             inner[..., self.left + width :] = 0

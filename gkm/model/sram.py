@@ -9,6 +9,7 @@ from torch.nn import functional
 from gkm.config import ModelConfig
 from gkm.model.activation import coefficients
 from gkm.model.attention import TripletAttention
+from gkm.model.convolution import Conv3x3
 from gkm.model.recurrent import ConvLSTM, PlainConv, State
 
 STRIDE = 4
@@ -20,11 +21,13 @@ class ConvNorm(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, *, transposed: bool = False) -> None:
         super().__init__()
-        self.conv: nn.Module = (
-            nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
-            if transposed
-            else nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
-        )
+        self.conv: nn.Module
+        if transposed:
+            self.conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+        elif stride == 1:
+            self.conv = Conv3x3(in_channels, out_channels)
+        else:
+            self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
         self.norm: nn.Module = nn.BatchNorm2d(out_channels)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -88,7 +91,7 @@ class SRAM(nn.Module):
             w, 2 * config.num_kernels, recurrent=config.recurrent, activation=config.coefficients
         )
         self.apply(start_xavier)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def dtype(self) -> torch.dtype:

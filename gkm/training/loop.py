@@ -106,6 +106,11 @@ def _resume(
         raise InputError(f"{directory}: the checkpoint belongs to other settings; start anew or restore the settings")
     model.load_state_dict(checkpoint.weights)
     optimizer.load_state_dict(checkpoint.optimizer)
+    for parameter, entries in optimizer.state.items():
+        for key, value in entries.items():
+            # The fused optimiser reads memory as it lies, so moments must lie as their weights do (channels last).
+            if value.shape == parameter.shape:
+                entries[key] = torch.empty_like(parameter).copy_(value)
     history: list[Metrics] = checkpoint.state["history"]
     return history
 
