@@ -21,6 +21,7 @@ from gkm.data.manifest import read_manifest
 from gkm.errors import InputError
 from gkm.evaluation import evaluate, mean_scores
 from gkm.study.progress import Listener, StudyCallback, last_line
+from gkm.study.restoring import SurvivingCheckpoint
 from gkm.study.results import StudyResults, load_study
 from gkm.study.scheduler import ResumableASHA
 from gkm.study.space import SearchSpace
@@ -35,8 +36,7 @@ RETRIES = 2
 
 
 KEPT_CHECKPOINTS = 10
-"""Of each trial. Tune drops older ones before its own state, which it writes every ten seconds or so, names newer ones:
-a driver that is killed in between comes back to a checkpoint that is gone, and the trial fails."""
+"""Of each trial. Tune writes its own state whenever a trial has written as many, which takes some seconds on S3."""
 RUNGS_NAME = "rungs.asha"
 """Not *.json: those Tune copies to itself when a study is restored, and puts the old copy back over ours later."""
 
@@ -219,3 +219,6 @@ def _summarise(study: Study, results: StudyResults) -> None:
     study.tracking.log_metrics(results.run_id, {f"best/{SELECTION_METRIC}": best.score, **counts}, step=0)
     study.tracking.set_tags(results.run_id, {"gkm.best_run": best.run_id, "gkm.best_trial": str(best.number)})
     study.tracking.finish(results.run_id, "finished")
+
+
+_tune_trial.__mixins__ = (SurvivingCheckpoint,)  # type: ignore[attr-defined]
