@@ -96,6 +96,7 @@ def test_a_finished_job_run_again_trains_and_registers_nothing(
     ]
 
 
+@pytest.mark.slow
 def test_noise_is_measured_and_appears_in_the_report(job: Job, done: subprocess.CompletedProcess[str]) -> None:
     measured = job.run("evaluate_noise.py", "--data", job.data)
     assert measured.returncode == 0, measured.stderr

@@ -135,6 +135,7 @@ def test_the_file_system_travels_without_keys(place: str) -> None:
     assert pickle.loads(content) == filesystem
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_delays_and_loses_nothing(server, place: str, tmp_path: Path) -> None:
     content = _noise(SEVERAL_PARTS)
     (tmp_path / "shard").write_bytes(content)
