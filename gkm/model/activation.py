@@ -50,15 +50,17 @@ class _Coefficients(Function):
         for image, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
             gamma, above = gamma_BCHW[image, :, rows], upstream_BCHW[image, :, rows]
             inner = torch.addcmul(above, above, gamma * gamma, value=-1).mul_(ctx.slope).view(g2.shape)
-            of_g2 = torch.ops.aten.threshold_backward(inner * g1, g2, 0)
-            pixels_BHWC[image, rows] = of_g2.view(len(g2), -1).t().view(-1, g2.shape[3], len(g2))
+            pixels_BHWC[image, rows] = _channels_last(torch.ops.aten.threshold_backward(inner * g1, g2, 0))
             torch.addcmul(inner, inner, g2.relu_(), out=g2)
             two_rows = g2[:, :, 0] + g2[:, :, 1]
-            sums = two_rows[..., ::2] + two_rows[..., 1::2]
-            half_BhwC[image, rows.start // 2 : rows.stop // 2] = (
-                sums.view(len(g2), -1).t().view(-1, *half_BhwC.shape[2:])
-            )
+            fours = two_rows[..., ::2] + two_rows[..., 1::2]
+            half_BhwC[image, rows.start // 2 : rows.stop // 2] = _channels_last(fours)
         return half_grad, g2_grad, None
+
+
+def _channels_last(maps: Tensor) -> Tensor:
+    """Rows [.., W, C] of maps [C, .., W]; PyTorch transposes two axes twice as fast as several."""
+    return maps.flatten(1).t().view(-1, maps.shape[-1], len(maps))
 
 
 def _blocks(half_BChw: Tensor, g2_BCHW: Tensor) -> Iterator[tuple[int, slice, Tensor, Tensor]]:

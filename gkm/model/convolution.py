@@ -68,12 +68,12 @@ def weight_gradient(x_BIHW: Tensor, upstream_BOHW: Tensor) -> Tensor:
     """
     seen_BHWI, above_BHWO = (maps.permute(0, 2, 3, 1).contiguous() for maps in (x_BIHW, upstream_BOHW))
     (_, height, width, inputs), outputs = seen_BHWI.shape, above_BHWO.shape[3]
-    pixels = height * width
+    flat_above, flat_seen, pixels = above_BHWO.flatten(1, 2), seen_BHWI.flatten(1, 2), height * width
     grad_33OI = x_BIHW.new_empty(3, 3, outputs, inputs)
     for down, right in product((-1, 0, 1), repeat=2):
         shift = down * width + right
-        above = above_BHWO.flatten(1, 2)[:, max(0, -shift) : pixels - max(0, shift)]
-        seen = seen_BHWI.flatten(1, 2)[:, max(0, shift) : pixels - max(0, -shift)]
+        above = flat_above[:, max(0, -shift) : pixels - max(0, shift)]
+        seen = flat_seen[:, max(0, shift) : pixels - max(0, -shift)]
         products_BOI = torch.bmm(above.mT, seen)
         if right:
             # The last pixel of a row saw the first of the next one, or the first the last of the one before.

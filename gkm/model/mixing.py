@@ -42,7 +42,8 @@ def mix_separably(filters: SeparableFilter, places_K3: Tensor | None, image_B3HW
     """
     with torch.autocast("cpu", enabled=False):
         flat = [tensor.to(image_B3HW.dtype) for pair in weights for tensor in pair]
-        kept: list[Strip] | None = [] if torch.is_grad_enabled() else None
+        wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (image_B3HW, *flat))
+        kept: list[Strip] | None = [] if wanted else None
         mixed: Tensor = _MixSeparably.apply(filters, places_K3, kept, image_B3HW, *flat)  # type: ignore[no-untyped-call]
     return mixed
 
@@ -82,7 +83,10 @@ class _MixSeparably(Function):
         gammas, omegas = ctx.saved_tensors, ctx.omegas
         gamma_grads = [torch.empty_like(gamma, memory_format=torch.contiguous_format) for gamma in gammas]
         omega_grads = [torch.zeros_like(omega.matrices) for omega in omegas]
-        image_grad = filters.pad(torch.zeros_like(upstream))[..., : filters.width] if ctx.needs_input_grad[3] else None
+        image_grad: Tensor | None = None
+        if ctx.needs_input_grad[3]:
+            batch, _, height, width = upstream.shape
+            image_grad = upstream.new_zeros(3, batch, height + 2 * filters.reach, width)
         for images, rows, z in ctx.strips:
             above = upstream[images, :, rows].transpose(0, 1)
             z_grad: Tensor | None = None
@@ -150,12 +154,12 @@ class _Omega:
 def _strips(filters: SeparableFilter, image_B3HW: Tensor, num_kernels: int) -> Iterator[Strip]:
     """One strip after the other."""
     batch, _, height, _ = image_B3HW.shape
-    rows_at_a_time = STRIP_NUMBERS // (3 * num_kernels * filters.padded_width)
+    rows_at_a_time = max(8, STRIP_NUMBERS // (3 * num_kernels * filters.padded_width))
     images_at_a_time = max(1, rows_at_a_time // height)
     for first in range(0, batch, images_at_a_time):
         images = slice(first, min(first + images_at_a_time, batch))
         padded = filters.pad(image_B3HW[images])
-        for top in range(0, height, max(8, rows_at_a_time)):
-            rows = slice(top, min(top + max(8, rows_at_a_time), height))
+        for top in range(0, height, rows_at_a_time):
+            rows = slice(top, min(top + rows_at_a_time, height))
             z = filters.filter(padded[:, :, rows.start : rows.stop + 2 * filters.reach])
             yield images, rows, z.reshape(filters.maps, -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from pyarrow.fs import FileSelector, FileType
@@ -27,7 +28,7 @@ class SurvivingCheckpoint:
 
 def first_complete(checkpoint: Any) -> Any | None:
     """Ray's `checkpoint`, or the first complete one of those written after it beside it."""
-    for candidate in (checkpoint, *_written_after(checkpoint)):
+    for candidate in chain((checkpoint,), _written_after(checkpoint)):
         if candidate.filesystem.get_file_info(f"{candidate.path}/{SUMS_NAME}").type == FileType.File:
             return candidate
     return None
