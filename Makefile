@@ -6,7 +6,7 @@ RUNS := runs
 SAMPLE := $(RUNS)/data/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-all lint bench-loader cluster cluster-stop clean
+.PHONY: help setup sweep test test-all soak lint bench-loader cluster cluster-stop clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: $(STAMP) ## the default tests, a few minutes
 
 test-all: $(STAMP) ## all tests, the slow ones and those in a browser too
 	$(PY) -m pytest $(PYTEST_FLAGS)
+
+soak: $(STAMP) ## studies ended in every way at random moments, and run again; an hour (SOAK="--moments 1 --slots 1": minutes)
+	$(PY) tests/soak/endings.py $(SOAK)
 
 lint: $(STAMP) ## ruff and mypy
 	$(PY) -m ruff check .

@@ -205,9 +205,25 @@ class TrialConfig(Settings):
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change when, and only when, a setting changes."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Twelve hexadecimal digits that change when, and only when, a setting changes.
+
+        A setting that is new since version N of the settings is marked `Field(json_schema_extra={"since": N})` and
+        left out while it has its default: checkpoints and studies from before it stay valid.
+        """
+        canonical = json.dumps(_identifying(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _identifying(settings: BaseModel) -> dict[str, Any]:
+    """The settings by name, but for newer ones that have their defaults."""
+    values: dict[str, Any] = settings.model_dump(mode="json")
+    for name, field in type(settings).model_fields.items():
+        value, marks = getattr(settings, name), field.json_schema_extra
+        if isinstance(marks, dict) and "since" in marks and value == field.get_default(call_default_factory=True):
+            del values[name]
+        elif isinstance(value, BaseModel):
+            values[name] = _identifying(value)
+    return values
 
 
 def parse_assignments(assignments: Sequence[str], *, example: str) -> dict[str, Any]:

@@ -1,28 +1,33 @@
-"""One configuration and one seed: `TrialConfig` and a data set in, a tracked `TrialResult` out."""
+"""One configuration and one seed: `TrialConfig`, a data set and a context in, a `TrialResult` out."""
 
 from __future__ import annotations
 
+import io
 import logging
-import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from statistics import fmean
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
 from gkm.config import TrialConfig
 from gkm.data.cache import CachedSplit, NodeCache, open_split
 from gkm.data.loader import CropLoader
-from gkm.evaluation import evaluate, restore_image, restorer
+from gkm.errors import InputError
+from gkm.evaluation import ImageScore, Restore, evaluate, restore_image, restorer
 from gkm.model.gkmnet import GKMNet
-from gkm.tracking import TrialRun
-from gkm.training.checkpoint import save_weights
-from gkm.training.context import TrainingContext, has_bfloat16
-from gkm.training.loop import Metrics, Validate, fit
+from gkm.training.best import PhotographScore
+from gkm.training.context import TrainingContext, agreed, has_bfloat16
+from gkm.training.loop import Metrics, Validate, Validation, fit
+from gkm.training.selection import Selection
 
-SELECTION_METRIC = "val/psnr"
-"""What the best epoch of a trial, and the best trial of a study, is chosen by: larger is better."""
+SELECTION_METRIC = Selection().metric
+"""What the best epoch of a trial, and the best trial of a study, are chosen by unless told otherwise: the largest."""
 PICTURES_PER_TRIAL = 10
 PICTURE_PIXELS = 256
 
@@ -33,27 +38,36 @@ class TrialResult:
 
     history: tuple[Metrics, ...]
     """The validated epochs, in order."""
-    run_id: str | None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights are kept; None where version 0.1.0 ended the trial, which kept them elsewhere."""
+        epoch = self.history[-1].get("best/epoch")
+        return None if epoch is None else int(epoch)
 
     @property
     def best(self) -> Metrics:
-        """The epoch whose weights were kept."""
-        return max(self.history, key=lambda metrics: metrics[SELECTION_METRIC])
+        """What was measured at the best epoch."""
+        if self.best_epoch is None:
+            return max(self.history, key=lambda metrics: metrics[SELECTION_METRIC])
+        return next(metrics for metrics in self.history if metrics["epoch"] == self.best_epoch)
 
 
 def run_trial(
     config: TrialConfig,
     data: str,
     context: TrainingContext,
-    run: TrialRun | None = None,
+    *,
     cache: NodeCache | str | None = None,
+    selection: Selection | None = None,
 ) -> TrialResult:
-    """Train one network on the data set at `data` (a directory of shards), resuming from the context's checkpoint.
+    """Train one network on the data set at `data` (a directory of shards), resuming from the context's store.
 
-    On worker 0 every validated epoch goes to `run`, with the weights whenever `SELECTION_METRIC` improves. For
-    `cache`, see `gkm.data.cache.open_split`.
+    Every validated epoch is kept in the store and reported to the context, the weights whenever the metric of
+    `selection` (default: `SELECTION_METRIC`) improves. For `cache`, see `gkm.data.cache.open_split`.
 
-    Raises InputError for a data set that cannot be used, TrainingDivergedError when the loss is no longer a number.
+    Raises InputError for a data set or a checkpoint that cannot be used, TrainingDivergedError when losses, weights or
+    restored photographs are no longer finite, OSError where the store cannot be written; on every worker alike.
     """
     if config.training.precision == "bfloat16" and not has_bfloat16(context.device):
         logging.getLogger(__name__).warning(
@@ -63,6 +77,23 @@ def run_trial(
         )
     torch.manual_seed(config.training.seed)
     model = GKMNet(config.model)
+    batches, validation = agreed(context, partial(_open, config, data, context, cache), InputError)
+    history = fit(
+        model,
+        batches,
+        _validation(validation, context),
+        config,
+        context,
+        selection=selection,
+        data=validation.manifest.fingerprint,
+        draw=_Pictures(validation, config),
+    )
+    return TrialResult(tuple(history))
+
+
+def _open(
+    config: TrialConfig, data: str, context: TrainingContext, cache: NodeCache | str | None
+) -> tuple[CropLoader, CachedSplit]:
     batches = CropLoader(
         open_split(data, "train", cache),
         batch_size=config.data.batch_size,
@@ -74,45 +105,81 @@ def run_trial(
         rank=context.rank,
         world_size=context.world_size,
     )
-    validation = open_split(data, "validation", cache)
-    recorder = _Recorder(run, validation, config) if run is not None else None
-    history = fit(model, batches, _validation(validation, context), config, context, recorder)
-    return TrialResult(tuple(history), run.run_id if run else None)
+    return batches, open_split(data, "validation", cache)
 
 
 def _validation(split: CachedSplit, context: TrainingContext) -> Validate:
-    """Mean scores over the whole split, each worker scoring its share."""
+    """Scores of the whole split, each worker restoring its share.
 
-    def validate(model: GKMNet) -> Mapping[str, float]:
-        share = [split[index] for index in range(context.rank, len(split), context.world_size)]
-        scores = evaluate(restorer(model), share, with_lpips=False, device=context.device)
-        squared_errors = [10 ** (-score.psnr / 10) for score in scores]
-        sums = [sum(score.psnr for score in scores), sum(score.ssim for score in scores), sum(squared_errors)]
-        psnr, ssim, loss, count = context.sum([*sums, float(len(scores))])
-        return {"val/psnr": psnr / count, "val/ssim": ssim / count, "val/loss": loss / count}
+    Means are taken over all photographs in their order, so that they do not depend on the number of workers.
+    """
+
+    def validate(model: GKMNet) -> Validation:
+        share = range(context.rank, len(split), context.world_size)
+        timed = _Timed(restorer(model))
+
+        def score() -> list[ImageScore]:
+            return evaluate(timed, (split[index] for index in share), with_lpips=False, device=context.device)
+
+        scores = agreed(context, score, FloatingPointError, InputError)
+        photographs = _in_order(context.gather(list(zip(share, scores, strict=True))))
+        return Validation(
+            {
+                "val/psnr": fmean(photo.psnr for photo in photographs),
+                "val/ssim": fmean(photo.ssim for photo in photographs),
+                "val/loss": fmean(10 ** (-photo.psnr / 10) for photo in photographs),
+                **timed.metrics(),
+            },
+            photographs,
+        )
 
     return validate
 
 
-class _Recorder:
-    """Sends validated epochs to the tracking store: metrics, a picture now and then, weights when they are better."""
+def _in_order(scores: Iterable[tuple[int, ImageScore]]) -> tuple[PhotographScore, ...]:
+    numbered = sorted(scores, key=lambda entry: entry[0])
+    return tuple(PhotographScore(score.scene, score.name, score.psnr, score.ssim) for _, score in numbered)
 
-    def __init__(self, run: TrialRun, validation: CachedSplit, config: TrialConfig) -> None:
-        self._run = run
+
+class _Timed:
+    """A restoring function that remembers how long it took."""
+
+    def __init__(self, restore: Restore) -> None:
+        self._restore = restore
+        self._seconds = self._megapixels = 0.0
+
+    def __call__(self, blurred_13HW: Tensor) -> Tensor:
+        began = self._now(blurred_13HW)
+        restored_13HW = self._restore(blurred_13HW)
+        self._seconds += self._now(restored_13HW) - began
+        self._megapixels += blurred_13HW[0, 0].numel() / 1e6
+        return restored_13HW
+
+    def metrics(self) -> Metrics:
+        """Of this process; a worker that had no photograph has none."""
+        return {"seconds_per_megapixel": self._seconds / self._megapixels} if self._megapixels else {}
+
+    @staticmethod
+    def _now(tensor: Tensor) -> float:
+        if tensor.device.type == "cuda":
+            torch.cuda.synchronize(tensor.device)
+        return time.perf_counter()
+
+
+class _Pictures:
+    """Draws restored photographs, `PICTURES_PER_TRIAL` times in a trial."""
+
+    def __init__(self, validation: CachedSplit, config: TrialConfig) -> None:
         self._validation = validation
-        validations = -(-config.training.epochs // config.training.validate_every)
-        self._picture_every = -(-validations // PICTURES_PER_TRIAL)
-        self._validations = validations
+        self._validations = -(-config.training.epochs // config.training.validate_every)
+        self._every = -(-self._validations // PICTURES_PER_TRIAL)
 
-    def __call__(self, history: list[Metrics], model: GKMNet) -> None:
-        newest = history[-1]
-        self._run.log_epoch(int(newest["epoch"]), {key: value for key, value in newest.items() if key != "epoch"})
-        if len(history) % self._picture_every == 1 % self._picture_every or len(history) == self._validations:
-            self._run.log_image("validation.png", before_after(model, self._validation))
-        if newest[SELECTION_METRIC] > max((m[SELECTION_METRIC] for m in history[:-1]), default=float("-inf")):
-            with tempfile.TemporaryDirectory(prefix="gkm-weights-") as directory:
-                for path in sorted(save_weights(model, Path(directory)).iterdir()):
-                    self._run.log_file(path, "weights")
+    def __call__(self, number: int, model: GKMNet) -> bytes | None:
+        if number % self._every != 1 % self._every and number != self._validations:
+            return None
+        png = io.BytesIO()
+        Image.fromarray(before_after(model, self._validation)).save(png, "PNG")
+        return png.getvalue()
 
 
 def before_after(model: GKMNet, split: CachedSplit, photos: int = 2) -> np.ndarray:

@@ -6,8 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gkm.errors import InputError
+
 if TYPE_CHECKING:
     from gkm.data.cache import NodeCache
+    from gkm.study.record import RecordPlace
+
+_COPY_OF_A_JOB = "/runtime_resources/working_dir_files/"
+"""In the working directory of a job on a Ray cluster: a copy that is deleted after it."""
+
+
+def _lasting(folder: Path) -> Path:
+    if _COPY_OF_A_JOB in f"{folder.absolute()}/":
+        raise InputError(
+            f"{folder}: lies in Ray's own copy of the working directory, which is deleted after the job; "
+            "give --workspace (or GKM_WORKSPACE) as an absolute path that stays"
+        )
+    return _on_this_machine(folder) or folder
 
 
 def _on_this_machine(folder: Path | None) -> Path | None:
@@ -33,7 +48,7 @@ WORKSPACE = Annotated[
         "--workspace",
         envvar="GKM_WORKSPACE",
         file_okay=False,
-        callback=_on_this_machine,
+        callback=_lasting,
         help="Folder of runs, models, caches and sample data.",
     ),
 ]
@@ -77,7 +92,28 @@ CACHE_LIMIT = Annotated[
         help="Most that this folder may hold, such as 200GB; what does not fit is streamed. 0 streams everything.",
     ),
 ]
+RECORD = Annotated[
+    str | None,
+    typer.Option(
+        "--record",
+        envvar="GKM_RECORD",
+        show_default="WORKSPACE/studies",
+        help="Where records of studies are kept: a folder, or a database such as postgresql://HOST/studies.",
+    ),
+]
 DEFAULT_WORKSPACE = Path("runs")
+
+
+def record_place(record: str | None, workspace: Path) -> "RecordPlace":
+    """Where records of studies are kept: as given, or in the workspace."""
+    from gkm.storage import absolute, is_remote
+    from gkm.study.record import RecordPlace
+
+    if record is not None and is_remote(record):
+        raise InputError(f"{record}: a record cannot lie in S3; give --record as a folder here, or as a database's URL")
+    if record is not None and "://" in record:
+        return RecordPlace(record)
+    return RecordPlace(absolute(record or workspace / "studies"))
 
 
 def node_cache(cache: Path | None, limit_bytes: int | None, workspace: Path, ray: str = "local") -> "NodeCache":

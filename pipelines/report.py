@@ -5,8 +5,17 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import progress, run, say
-from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, node_cache
+from pipelines.command import run, say
+from pipelines.options import (
+    CACHE,
+    CACHE_LIMIT,
+    DEFAULT_WORKSPACE,
+    RECORD,
+    TRACKING_URI,
+    WORKSPACE,
+    node_cache,
+    record_place,
+)
 
 
 def main(
@@ -23,6 +32,7 @@ def main(
         ),
     ] = None,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
+    record: RECORD = None,
     cache: CACHE = None,
     cache_limit: CACHE_LIMIT = None,
     tracking_uri: TRACKING_URI = None,
@@ -35,13 +45,14 @@ def main(
     """
     from gkm.report import report_study
     from gkm.storage import absolute
-    from gkm.study.results import load_study
+    from gkm.study.archive import read_results
     from gkm.tracking import open_tracking
+    from pipelines.lines import announced
 
     tracking = open_tracking(workspace, tracking_uri)
     tracking.must_exist()
-    results = load_study(tracking, study)
-    with progress() as bar:
+    results = read_results(record_place(record, workspace), study)
+    with announced(f"scoring the test photographs of study {study}") as watch:
         summary = report_study(
             tracking,
             results,
@@ -49,7 +60,7 @@ def main(
             out,
             cache=node_cache(cache, cache_limit, workspace),
             lpips_weights=lpips_weights,
-            watch=lambda label, photos: bar.track(photos, description=label),
+            watch=watch,
         )
     for name, scores in (("blurred", summary.blurred), ("restored", summary.restored)):
         figures = f"{scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}, LPIPS {scores['lpips']:.3f}"

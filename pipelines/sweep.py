@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pipelines.command import progress, run, say
-from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, node_cache
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from gkm.study.progress import StudyProgress
+from pipelines.command import run, say
+from pipelines.options import (
+    CACHE,
+    CACHE_LIMIT,
+    DEFAULT_WORKSPACE,
+    RECORD,
+    STORAGE,
+    TRACKING_URI,
+    WORKSPACE,
+    node_cache,
+    record_place,
+)
 
 
 def main(
-    space: Annotated[Path, typer.Option(help="Python file with the search space.")],
+    space: Annotated[Path, typer.Option(help="Python file with the search space, grid or arms.")],
     data: Annotated[str, typer.Option(help="Prepared data set (see prepare_data.py).")],
-    study: Annotated[
-        str | None, typer.Option(help="Name of the study; left out: the search space's file name.")
+    study: Annotated[str | None, typer.Option(show_default="SPACE's name", help="Name of the study.")] = None,
+    trials: Annotated[int | None, typer.Option(show_default="by SPACE", help="Settings to try.")] = None,
+    max_epochs: Annotated[int | None, typer.Option(show_default="by SPACE", help="Epochs over all trials.")] = None,
+    hours: Annotated[float | None, typer.Option(show_default="by SPACE", help="Hours, pauses not counted.")] = None,
+    cost: Annotated[float | None, typer.Option(show_default="by SPACE", help="Money, by the price of CLUSTER.")] = None,
+    confirm: Annotated[
+        int | None, typer.Option(min=0, show_default="by SPACE", help="Best settings to train with fresh seeds.")
     ] = None,
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials to run; left out: as the search space says.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the search and of every trial.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search; those of training are settings.")] = 0,
+    concurrent: Annotated[int | None, typer.Option(min=1, show_default="all", help="Trials at a time.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers for each trial; 1: a plain process.")] = 1,
     cpus: Annotated[float, typer.Option(min=0.1, help="Cores for each worker.")] = 1.0,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs for each worker; fractions share one.")] = 0.0,
@@ -34,92 +42,74 @@ def main(
         str, typer.Option("--ray", envvar="RAY_ADDRESS", help='Ray cluster to use; "local" starts one for this study.')
     ] = "local",
     report: Annotated[Path | None, typer.Option(help="Report page; left out: in the study's folder.")] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report page.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make a lost record anew from the MLflow server.")] = False,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
+    record: RECORD = None,
     cache: CACHE = None,
     cache_limit: CACHE_LIMIT = None,
     storage: STORAGE = None,
     tracking_uri: TRACKING_URI = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything and print the plan; run nothing.")
+    device: Annotated[str | None, typer.Option(help="What trials run on, for the plan: a100, cpu, ...")] = None,
+    cluster: Annotated[str | None, typer.Option(help="Whose prices to plan and count with: aws-g5-spot, ...")] = None,
+    prices: Annotated[Path | None, typer.Option(show_default="cluster/prices.json", help="File of prices.")] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what the study will take, measured on this machine; run nothing.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="The same, not measured: takes seconds.")] = False,
 ) -> None:
     """Search for good settings of GKMNet, register the best model as challenger and write the report page.
 
-    A study run again goes on where it was stopped, and does nothing once finished.
+    A study run again goes on where it was stopped, goes on to larger limits, and does nothing once finished.
 
     Examples:
       python pipelines/sweep.py --space search_spaces/quick.py --data runs/data/sample
-      python pipelines/sweep.py --space search_spaces/gkmnet.py --data runs/data/dpd --gpus 1 --dry-run
+      python pipelines/sweep.py --space search_spaces/quick.py --data runs/data/sample --trials 16 --hours 2
+      python pipelines/sweep.py --space search_spaces/gkmnet.py --data runs/data/dpd --gpus 1 --device a100 --dry-run
     """
     from gkm.storage import absolute, join
-    from gkm.study.plan import make_plan
-    from gkm.study.space import load_space
+    from gkm.study.design import load_space
 
-    searched = load_space(space, trials)
-    plan = make_plan(searched, absolute(data))
-    for line in plan.lines():
-        say(line)
-    if dry_run:
-        return
+    design = load_space(space)
+    limits: dict[str, Any] = {"trials": trials, "epochs": max_epochs, "hours": hours, "cost": cost}
+    if given := {name: limit for name, limit in limits.items() if limit is not None}:
+        design = design.within(replace(design.limits, **given))
 
-    from gkm.registry import register_best
-    from gkm.report import report_study
-    from gkm.study.session import start_ray
-    from gkm.study.tuner import Study, find_finished, run_study
+    from gkm.study.opening import Study
+    from gkm.study.run import check_study, find_finished
     from gkm.study.workers import WorkerGroup
     from gkm.tracking import open_tracking
+    from pipelines.ending import conclude
+    from pipelines.live import run_watched
+    from pipelines.planning import plan_of, price_of
 
-    tracking = open_tracking(workspace, tracking_uri, storage)
-    tracking.prepare()
-    name, photos = study or space.stem, node_cache(cache, cache_limit, workspace, ray_address)
     spec = Study(
-        name,
-        searched,
+        study or space.stem,
+        design,
         absolute(data),
         absolute(join(storage or workspace, "studies")),
-        tracking,
-        photos,
+        open_tracking(workspace, tracking_uri, storage),
+        record_place(record, workspace),
+        node_cache(cache, cache_limit, workspace, ray_address),
         seed,
         WorkerGroup(workers, cpus, gpus),
+        concurrent,
+        confirm,
+        rebuild=rebuild,
     )
-    results = find_finished(spec)
-    if results is None:
-        with progress() as bar, start_ray(ray_address):
-            results = run_study(spec, _shown_on(bar, searched.trials))
-    best = results.best
-    assert best is not None
-    ended = ", ".join(f"{results.count(status)} {status}" for status in ("finished", "stopped", "failed"))
-    say(f"study {name}: {len(results.trials)} trials ({ended}); best is trial {best.number}, {best.score:.2f} dB")
-    version = register_best(tracking, results)
-    say(f"registered: gkmnet version {version}, alias challenger")
-    page = report or workspace / "studies" / name / "report.html"
-    with progress() as bar:
-        summary = report_study(
-            tracking,
-            results,
-            spec.data,
-            page,
-            cache=photos,
-            watch=lambda label, items: bar.track(items, description=label),
-        )
-    gained = f"{summary.restored_psnr:.2f} dB, {summary.gain:+.2f} dB over the blurred input"
-    say(f"{summary.photographs} test photographs: {gained}")
-    say(f"report: {absolute(summary.page)}")
-    say(f"compare the trials: {tracking.ui_hint}")
+    manifest = check_study(spec)
+    outcome = None if plan or dry_run else find_finished(spec)
+    if outcome is None:
+        planned = plan_of(spec, manifest, ray_address, device, cluster, prices, measured=plan)
+        for line in planned.lines():
+            say(line)
+        if plan or dry_run:
+            return
+        spec = replace(spec, price_per_hour=price_of(planned), planned=planned.figures())
+        outcome = run_watched(spec, ray_address)
+    page = report or workspace / "studies" / spec.name / "report.html"
+    conclude(spec, outcome, None if no_report else page)
     say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
-
-
-def _shown_on(bar: Progress, trials: int) -> Callable[[StudyProgress, str], None]:
-    """A listener that keeps `bar` up to date, and says which trials failed."""
-    task = bar.add_task("trials", total=trials)
-
-    def show(state: StudyProgress, what: str) -> None:
-        best = "" if state.best is None else f", best {state.best:.2f} dB (trial {state.best_trial})"
-        bar.update(task, completed=state.done, description=f"{what}{best}")
-        if "failed" in what:
-            say(what)
-
-    return show
 
 
 if __name__ == "__main__":

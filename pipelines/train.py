@@ -5,15 +5,18 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import progress, run, say
+from pipelines.command import run, say
 from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, node_cache
 
 
 def main(
-    data: Annotated[str, typer.Option(help="Prepared data set (see prepare_data.py).")],
+    data: Annotated[str | None, typer.Option(help="Prepared data set (see prepare_data.py).")] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file of settings; left out: the paper's.")] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")
+    ] = None,
+    from_run: Annotated[
+        str | None, typer.Option(help="Train again what a run was trained with: its id, or how that begins.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Ray Train workers; 1 trains in this process.")] = 1,
     gpus: Annotated[bool, typer.Option("--gpus", help="Give each worker a GPU.")] = False,
@@ -34,46 +37,63 @@ def main(
     Examples:
       python pipelines/train.py --data runs/data/sample --set model.width=8 --set training.epochs=20
       python pipelines/train.py --data runs/data/sample --config my.json --workers 2
+      python pipelines/train.py --from-run 3f2a
     """
     from gkm.config import TrialConfig
+    from gkm.errors import InputError
 
+    if from_run and (config or assignments):
+        raise InputError("--from-run takes all settings from that run; leave --config and --set out")
     settings = (TrialConfig.from_file(config) if config else TrialConfig()).with_assignments(assignments or [])
-    if dry_run:
+    if dry_run and not from_run:
         say(settings.to_json().rstrip())
         return
+    if not (data or from_run):
+        raise InputError("there is nothing to train on; give a prepared data set with --data")
 
     from gkm.storage import absolute, join
-    from gkm.study.launch import Launch, train_here, train_on_workers
+    from gkm.study.display import TrainingDisplay
+    from gkm.study.launch import Launch, train
+    from gkm.study.repeating import compared, data_of, find_run
     from gkm.tracking import open_tracking
 
     tracking = open_tracking(workspace, tracking_uri, storage)
-    trials = absolute(join(storage or workspace, "trials"))
+    first = None
+    if from_run:
+        tracking.must_exist()
+        first = find_run(tracking, from_run)
+        settings, data = first.config, data_of(tracking, first, absolute(data) if data else None)
+    if dry_run:
+        say(settings.to_json().rstrip())
+        return
     place = node_cache(cache, cache_limit, workspace, ray_address if workers > 1 else "local")
-    launch = Launch(settings, absolute(data), trials, tracking, place)
-    epochs = settings.training.epochs
-    if workers == 1:
-        with progress() as bar:
-            task = bar.add_task("training", total=epochs)
-            run_id = train_here(
-                launch,
-                lambda metrics: bar.update(
-                    task, completed=metrics["epoch"], description=f"training, {metrics['val/psnr']:.2f} dB"
-                ),
-            )
-    else:
-        from gkm.study.session import start_ray
+    launch = Launch(settings, absolute(data or ""), absolute(join(storage or workspace, "trials")), tracking, place)
+    group = None
+    if workers > 1:
         from gkm.study.workers import WorkerGroup
 
-        say(f"training on {workers} Ray workers; follow the run in {tracking.ui_hint}")
-        with start_ray(ray_address, workers + 1):
-            run_id = train_on_workers(launch, WorkerGroup(workers, gpus=float(gpus)))
-    history = tracking.trial(run_id).history
-    first, best = history[0], max(history, key=lambda metrics: metrics["val/psnr"])
-    say(f"run {run_id}: {len(history)} validated epochs of {epochs}")
-    say(f"training loss {first['train/loss']:.5f} -> {history[-1]['train/loss']:.5f}")
-    say(f"validation loss {first['val/loss']:.5f} -> {best['val/loss']:.5f} at epoch {best['epoch']:.0f}")
-    say(f"validation PSNR {best['val/psnr']:.2f} dB, SSIM {best['val/ssim']:.4f}")
+        group = WorkerGroup(workers, gpus=float(gpus))
+    launch.check(group)
+    if first:
+        launch = launch.repeat(first.run_id)
+    if (record := launch.find_finished()) is None:
+        with TrainingDisplay(settings.training.epochs) as display:
+            record = tracking.trial(train(launch, group, display, ray_address))
+    else:
+        best = max(metrics["val/psnr"] for metrics in record.history)
+        say(f"run {record.run_id} has been trained already ({best:.2f} dB); repeat it with --from-run {record.run_id}")
+    _show(record.run_id, record.history, settings.training.epochs)
+    if first:
+        say(compared(record, first, "val/psnr"))
     say(f"compare runs: {tracking.ui_hint}")
+
+
+def _show(run_id: str, history: list[dict[str, float]], epochs: int) -> None:
+    begin, best = history[0], max(history, key=lambda metrics: metrics["val/psnr"])
+    say(f"run {run_id}: {len(history)} validated epochs of {epochs}")
+    say(f"training loss {begin['train/loss']:.5f} -> {history[-1]['train/loss']:.5f}")
+    say(f"validation loss {begin['val/loss']:.5f} -> {best['val/loss']:.5f} at epoch {best['epoch']:.0f}")
+    say(f"validation PSNR {best['val/psnr']:.2f} dB, SSIM {best['val/ssim']:.4f}")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,10 @@ def register_best(tracking: Tracking, results: StudyResults) -> int:
     best = results.best
     if best is None:
         raise InputError(f"study {results.name}: has no validated trial to register; see the reasons in its trials")
+    if results.status != "finished":
+        raise InputError(f"study {results.name}: is {results.status}; nothing is registered before it has finished")
+    if best.run_id is None:
+        raise InputError(f"study {results.name}: best trial {best.number} is not in MLflow yet; start the study again")
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         weights = tracking.download(best.run_id, "weights", Path(temporary))
         described = (
@@ -107,7 +111,9 @@ def load(tracking: Tracking, selector: str | int | None = None) -> LoadedModel:
     name = f"{REGISTERED_NAME} version {version.version}" + (f" ({', '.join(labels)})" if labels else "")
     uri = tracking.call("get_model_version_download_uri", REGISTERED_NAME, version.version)
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
-        model = load_weights(_fetch(tracking, f"{uri}/{served.WEIGHTS_FOLDER}", Path(temporary), name), name)
+        weights = _fetch(tracking, f"{uri}/{served.WEIGHTS_FOLDER}", Path(temporary), name)
+        _refuse_changed(weights, version, f"{name}, {redacted(uri)}")
+        model = load_weights(weights, name)
     return LoadedModel(model, name, int(version.version), labels, version.run_id)
 
 
@@ -212,6 +218,20 @@ def _fetch(tracking: Tracking, uri: str, to: Path, name: str) -> Path:
             f"{name}: its weights cannot be fetched from {redacted(uri)} ({reason}); "
             "put them back or choose another version"
         ) from error
+
+
+def _refuse_changed(weights: Path, version: Any, source: str) -> None:
+    """Raises InputError where the weights are not those that were registered."""
+    registered = version.tags.get("gkm.weights")
+    try:
+        now = _digest(weights)
+    except OSError:
+        return  # whoever loads them says which file is missing
+    if registered is not None and now != registered:
+        raise InputError(
+            f"{source}: its weights are not those that were registered (SHA-256 {now[:12]}, then {registered[:12]}); "
+            "put the file back or choose another version"
+        )
 
 
 def _digest(weights: Path) -> str:

@@ -1,4 +1,4 @@
-"""A study's name in the tracking store and its data set in; test scores in the store and the report page out."""
+"""A study's record and its data set in; test scores in the tracking store and the report page out."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from gkm.report.baseline import fixed_point_baseline
 from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
 from gkm.report.inside import look_inside
 from gkm.report.page import build_page
+from gkm.report.study_table import seeds
 from gkm.study.results import StudyResults, TrialRow
 from gkm.tracking import Tracking
 from gkm.training.context import best_device
@@ -108,14 +109,14 @@ def report_study(
     blurred, restored = mean_scores(tests.blurred), mean_scores(tests.restored)
     figures = {f"test/{name}": value for name, value in restored.items()}
     figures |= {f"test/blurred_{name}": value for name, value in blurred.items()}
-    tracking.log_metrics(study.run_id, figures)
+    if study.run_id:
+        tracking.log_metrics(study.run_id, figures)
     page = build_page(
         study,
         tests,
         out=out,
         provenance=_provenance(study, best, loaded, photos.manifest),
         kernels=_kernels(loaded.model, best),
-        validation_blurred_psnr=_validation_blurred_psnr(tracking, study),
         dataset=_describe(photos.manifest),
         example_note=_example_note(len(photos)),
     )
@@ -232,11 +233,6 @@ def _kernels(model: GKMNet, best: TrialRow) -> Kernels | None:
     )
 
 
-def _validation_blurred_psnr(tracking: Tracking, study: StudyResults) -> float | None:
-    value = tracking.call("get_run", study.run_id).data.metrics.get("val/blurred_psnr")
-    return None if value is None else float(value)
-
-
 def _describe(manifest: Manifest) -> str:
     """What the photographs are, in a few words."""
     if manifest.source.get("kind") == "sample":
@@ -250,15 +246,20 @@ def _provenance(study: StudyResults, best: TrialRow, loaded: LoadedModel, manife
     counts = " / ".join(str(manifest.count(split)) for split in ("train", "validation", "test"))
     entries = {
         "Study": study.name,
+        "Record": study.record,
+        "Record id": study.record_id,
         "Page written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "Model": loaded.name,
         "Data fingerprint": manifest.fingerprint,
         "Train / validation / test pairs": counts,
         "Settings fingerprint": best.config.fingerprint(),
-        "Seed": str(best.config.training.seed),
+        "Search seed": study.tags.get("gkm.search_seed", study.tags.get("gkm.seed", "")),
+        "Training seeds": ", ".join(map(str, seeds(study))),
+        "Seed of the best trial": str(best.config.training.seed),
         "Run of the study": study.run_id,
-        "Run of the best trial": best.run_id,
+        "Run of the best trial": best.run_id or "",
     }
+    entries = {label: value for label, value in entries.items() if value}
     entries |= {label: study.tags[tag] for tag, label in VERSION_TAGS.items() if tag in study.tags}
     prefix = "gkm.version."
     return entries | {tag.removeprefix(prefix): text for tag, text in study.tags.items() if tag.startswith(prefix)}

@@ -12,7 +12,7 @@ from gkm.evaluation import to_8bit, to_tensor
 from gkm.model.gkmnet import GKMNet
 from gkm.model.inspection import kernels, trace
 from gkm.report.evidence import Inside
-from gkm.report.tables import kernel_names
+from gkm.report.names import kernel_names
 
 if TYPE_CHECKING:
     from gkm.data.pair import Pair

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +18,16 @@ from markupsafe import Markup
 
 from gkm import storage
 from gkm.evaluation import ImageScore, mean_scores
-from gkm.report import figures, tables
+from gkm.report import cells, curves, kernel_figures, search_figures, study_table, tables
+from gkm.report.comparisons import arms_section, seeds_section
 from gkm.report.evidence import Example, Inside, Kernels, TestScores
+from gkm.report.insight import insight_section, opening
+from gkm.report.names import objective_name, photograph_title
 from gkm.report.pictures import coefficient_map, cutout, most_blurred_detail, overview
+from gkm.report.verdict import verdict_section
 
 if TYPE_CHECKING:
-    from gkm.study.results import StudyResults
+    from gkm.study.results import StudyResults, TrialRow
 
 HERE = Path(__file__).parent
 
@@ -43,26 +48,32 @@ def build_page(
     Args:
         provenance: label -> value, shown as they are: commit, versions, seed, fingerprints, date.
         kernels: the best model's kernels; None leaves them out.
-        validation_blurred_psnr: mean PSNR in dB of the blurred validation photographs, a line in the curves.
+        validation_blurred_psnr: mean PSNR in dB of the blurred validation photographs, a line in the curves; None: as
+            the study says.
         dataset: a few words on the photographs, such as "DPD video sample".
         example_note: how the pictures shown were chosen.
 
     Raises InputError if `out` cannot be written.
     """
-    page = (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            **_assets(),
-            **_summary(study, tests, dataset),
-            **_tests(tests, example_note),
-            **_study(study, validation_blurred_psnr),
-            **_inside(tests.inside),
-            **_kernels(kernels),
-            provenance=list(provenance.items()),
-            sections=_sections(study, tests, kernels),
-        )
-    )
+    if validation_blurred_psnr is None and study.blurred:
+        validation_blurred_psnr = fmean(study.blurred)
+    context = {
+        **_assets(),
+        **_summary(study, tests, dataset),
+        **verdict_section(study),
+        **arms_section(study),
+        **seeds_section(study),
+        **_tests(tests, example_note),
+        **_study(study, validation_blurred_psnr),
+        **insight_section(study),
+        **_inside(tests.inside),
+        **_kernels(kernels),
+        "provenance": list(provenance.items()),
+        "opening": opening(study),
+        "opening_note": "Put user and password in the place of ***." if "***@" in study.record else "",
+    }
+    context["sections"] = _sections(context)
+    page = _environment().get_template("page.html.jinja").render(**context)
     storage.write_bytes(out, page.encode())
     return Path(out)
 
@@ -83,7 +94,7 @@ def _assets() -> dict[str, Any]:
 
 
 def _summary(study: StudyResults, tests: TestScores, dataset: str) -> dict[str, Any]:
-    count, seeds = len(tests.blurred), tables.seeds(study)
+    count, seeds = len(tests.blurred), study_table.seeds(study)
     if len(study.trials) == 1:
         seed_note = f"one trial, of seed {seeds[0]}, so its figures carry no error bars."
     elif len(seeds) == 1:
@@ -95,7 +106,7 @@ def _summary(study: StudyResults, tests: TestScores, dataset: str) -> dict[str, 
         "finding": tables.finding(study, tests),
         "tiles": _tiles(tests),
         "trial_count": len(study.trials),
-        "status_counts": tables.status_counts(study),
+        "status_counts": study.summary(),
         "photograph_count": "One test photograph" if count == 1 else f"{count} test photographs",
         "seed_note": seed_note,
         "dataset": dataset,
@@ -107,10 +118,10 @@ def _tiles(tests: TestScores) -> list[dict[str, Any]]:
     return [
         {
             "title": f"Mean {name.upper()} on test",
-            "change": tables.difference(after[name] - before[name], digits, higher_is_better),
+            "change": cells.difference(after[name] - before[name], digits, higher_is_better),
             "unit": "dB" if name == "psnr" else "",
-            "before": tables.number(before[name], digits).text,
-            "after": tables.number(after[name], digits).text,
+            "before": cells.number(before[name], digits).text,
+            "after": cells.number(after[name], digits).text,
         }
         for name, digits, higher_is_better in tables.METRICS
         if name in before and name in after
@@ -137,10 +148,10 @@ def _example(example: Example, before: ImageScore, after: ImageScore) -> dict[st
     detail = most_blurred_detail(example)
     height, width = example.sharp_HW3.shape[:2]
     shown: dict[str, Any] = {
-        "title": tables.photograph_title(example.scene, example.name),
-        "gain": tables.difference(after.psnr - before.psnr, 2),
-        "blurred_score": f"{tables.number(before.psnr, 2).text} dB",
-        "restored_score": f"{tables.number(after.psnr, 2).text} dB",
+        "title": photograph_title(example.scene, example.name),
+        "gain": cells.difference(after.psnr - before.psnr, 2),
+        "blurred_score": f"{cells.number(before.psnr, 2).text} dB",
+        "restored_score": f"{cells.number(after.psnr, 2).text} dB",
         "detail": detail,
         "size": (width, height),
     }
@@ -151,28 +162,39 @@ def _example(example: Example, before: ImageScore, after: ImageScore) -> dict[st
 
 
 def _study(study: StudyResults, validation_blurred_psnr: float | None) -> dict[str, Any]:
-    best = study.best
-    curves = []
+    best, objective = study.best, study.objectives[0]
+    drawn = []
     if any(trial.history for trial in study.trials):
-        curves = [
-            ("Validation PSNR", figures.validation_curves(study, validation_blurred_psnr)),
-            ("Training loss", figures.loss_curves(study)),
+        name = objective_name(objective)
+        drawn = [
+            (
+                f"{name[:1].upper()}{name[1:]} of the weights kept",
+                curves.validation_curves(study, validation_blurred_psnr),
+            ),
+            ("Training loss", curves.loss_curves(study)),
         ]
     return {
-        "best": None if best is None else _best(best),
-        "settings": [] if best is None else tables.settings_rows(best.config, study.parameters),
-        "parameters": tables.parameter_heads(study),
-        "study_rows": tables.study_rows(study),
-        "curves": curves,
-        "labelled": len(study.trials) <= figures.MOST_LABELLED_LINES,
-        "parameter_panels": figures.parameter_panels(study),
+        "best": None if best is None else _best(study, best),
+        "settings": [] if best is None else study_table.settings_rows(best.config, study.parameters),
+        "heads": study_table.heads(study),
+        "study_rows": study_table.study_rows(study),
+        "curves": drawn,
+        "interrupted": study.count("interrupted"),
+        "labelled": len(study.trials) <= curves.MOST_LABELLED_LINES,
+        "objective": objective_name(objective),
+        "parameter_panels": [] if study.kind == "arms" else search_figures.parameter_panels(study),
+        "parallel": None if study.kind == "arms" else search_figures.parallel_coordinates(study),
+        "front_panels": search_figures.front_panels(study),
+        "front_heads": study_table.front_heads(study),
+        "front_rows": study_table.front_rows(study) if len(study.objectives) > 1 else [],
     }
 
 
-def _best(best: Any) -> dict[str, Any]:
+def _best(study: StudyResults, best: TrialRow) -> dict[str, Any]:
+    assert best.best_epoch is not None
     return {
         "number": best.number,
-        "score": f"{tables.number(best.score, 2).text} dB",
+        "score": study.objectives[0].text(best.score),
         "epoch": f"{best.best_epoch['epoch']:.0f}",
         "epochs": best.config.training.epochs,
         "fingerprint": best.config.fingerprint(),
@@ -187,7 +209,7 @@ def _inside(inside: Inside | None) -> dict[str, Any]:
     full = [float(np.quantile(np.abs(map_HW), 0.995)) or 1.0 for map_HW in inside.maps_KHW]
     return {
         "inside": {
-            "title": tables.photograph_title(inside.scene, inside.name),
+            "title": photograph_title(inside.scene, inside.name),
             "whole": inside.whole,
             "results": [
                 (f"Scale {scale} of {count}, {photo.shape[1]} × {photo.shape[0]} pixels", overview(photo))
@@ -213,22 +235,28 @@ def _kernels(kernels: Kernels | None) -> dict[str, Any]:
         start = "random kernels" if kernels.sigmas_pixels is None else "the Gaussian bank"
         note += f", which learned them from {start} (compare Figure 4 of the paper)."
     return {
-        "kernel_figures": figures.kernel_figures(kernels),
+        "kernel_figures": kernel_figures.kernel_figures(kernels),
         "kernel_note": f"{note} Each tile is scaled to its own largest weight{signs}.",
     }
 
 
-def _sections(study: StudyResults, tests: TestScores, kernels: Kernels | None) -> list[tuple[str, str]]:
-    parts: list[tuple[str, str, object]] = [
-        ("test", "Test photographs", True),
-        ("pictures", "Before and after", tests.examples),
-        ("noise", "Noise", tests.noise),
-        ("settings", "Best settings", True),
-        ("trials", "All trials", True),
-        ("convergence", "Convergence", any(trial.history for trial in study.trials)),
-        ("inside", "Inside the network", tests.inside is not None),
-        ("kernels", "Kernels", kernels is not None),
-        ("method", "Method", True),
-        ("provenance", "Provenance", True),
+def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
+    """Anchor and title of the parts that the page has."""
+    parts = [
+        ("verdict", "Verdict", "verdict_text"),
+        ("arms", "Arms", "arms"),
+        ("seeds", "Seeds", "setting_rows"),
+        ("test", "Test photographs", "score_rows"),
+        ("pictures", "Before and after", "examples"),
+        ("noise", "Noise", "noise_rows"),
+        ("settings", "Best settings", "name"),
+        ("trials", "All trials", "name"),
+        ("convergence", "Convergence", "curves"),
+        ("front", "Objectives", "front_panels"),
+        ("parameters", "Which settings mattered", "parameter_panels"),
+        ("inside", "Inside the network", "inside"),
+        ("kernels", "Kernels", "kernel_figures"),
+        ("method", "Method", "name"),
+        ("provenance", "Provenance", "provenance"),
     ]
-    return [(anchor, title) for anchor, title, there in parts if there]
+    return [(anchor, title) for anchor, title, there in parts if context[there]]

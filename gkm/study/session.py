@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
+import shutil
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import ray
 
 from gkm.errors import InputError
+from gkm.training.scratch import is_alive
+
+SHUTDOWN_SECONDS = 20.0
+_PREFIX = "gkm-ray-"
+_LONGEST_FOLDER = 40
+"""Of the folder of a session's sockets, whose names the system cuts at 107 characters."""
+
+
+class SessionLostError(BaseException):
+    """Ray's process on this machine is gone. No Exception, so that Tune does not try to tidy up."""
 
 
 @contextmanager
 def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
     """A session on the cluster at `address`, or, where that is "local", on a Ray of its own with `cpus` cores.
 
+    A Ray of its own leaves nothing behind: its folder is removed at the end, or, if this process is killed, when the
+    next one starts.
+
     Raises InputError where no cluster answers at `address`.
     """
+    folder: Path | None = None
     if address == "local":
+        remove_leftovers()
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_parent()))
         ray.init(
             address="local",
             num_cpus=cpus or len(os.sched_getaffinity(0)),
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
+            _temp_dir=str(folder),
         )
     else:
         try:
@@ -34,13 +57,61 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
             raise InputError(
                 f"{address}: no Ray cluster answers there ({reason}); start one, or use --ray local"
             ) from None
-    logging.getLogger("ray.tune.execution.experiment_state").addFilter(_is_worth_showing)
     try:
         yield
     finally:
-        ray.shutdown()
+        _shut_down(folder)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_worth_showing(record: logging.LogRecord) -> bool:
-    """Tune copies a study's state while it writes the next; a file renamed meanwhile is copied the next time."""
-    return not (record.exc_info and isinstance(record.exc_info[1], FileNotFoundError))
+class Raylet:
+    """The process of Ray on this machine that the session at hand hangs on."""
+
+    def __init__(self) -> None:
+        self._process = _find_raylet()
+        self._looked = time.monotonic()
+
+    def check(self) -> None:
+        """Raises SessionLostError where it is gone; looks once a second."""
+        if self._process is None or time.monotonic() - self._looked < 1.0:
+            return
+        self._looked = time.monotonic()
+        if not self._process.is_running() or self._process.status() == psutil.STATUS_ZOMBIE:
+            raise SessionLostError("Ray's process on this machine has died")
+
+
+def _find_raylet() -> psutil.Process | None:
+    name = Path(ray._private.worker.global_worker.node.get_session_dir_path()).name
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if process.info["name"] == "raylet" and any(name in word for word in process.info["cmdline"] or ()):
+            return process
+    return None
+
+
+def _shut_down(folder: Path | None) -> None:
+    """End the session, and a Ray of our own in any case: one that lost a process may not answer any more."""
+    ending = threading.Thread(target=ray.shutdown, daemon=True)
+    ending.start()
+    ending.join(SHUTDOWN_SECONDS)
+    if folder is None:
+        return
+    for process in psutil.process_iter(["cmdline"]):
+        if process.pid != os.getpid() and any(str(folder) in word for word in process.info["cmdline"] or ()):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+    ending.join(SHUTDOWN_SECONDS)
+
+
+def remove_leftovers() -> None:
+    """Remove the folders of local sessions whose processes were killed."""
+    for folder in _parent().glob(f"{_PREFIX}*"):
+        process = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if process.isdecimal() and not is_alive(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parent() -> Path:
+    """The system's folder for temporary files, or /tmp where its name is too long for sockets."""
+    folder = Path(tempfile.gettempdir())
+    return folder if len(str(folder)) <= _LONGEST_FOLDER else Path("/tmp")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import train
 from ray.train.torch import TorchTrainer
 
-from gkm import storage
 from gkm.config import TrialConfig
 from gkm.data.cache import NodeCache
 from gkm.errors import InputError
-from gkm.tracking import TrialRun
-from gkm.training.context import RayTrainContext
+from gkm.training.context import RayTrainContext, is_agreed
+from gkm.training.loop import TrainingDivergedError
+from gkm.training.scratch import clean, scratch
+from gkm.training.selection import Selection
+from gkm.training.store import open_store
 from gkm.trial import run_trial
 
 CONTROLLER_RETRIES = 3
@@ -23,6 +27,8 @@ CONTROLLER_RETRIES = 3
 WORKER_RETRIES = 2
 TRIAL_CPUS = 0.01
 """Of the trial's own process, which only waits for its workers; Tune admits no trial without any."""
+_RAY_FOLDER = "gkm-workers-"
+"""Of what Ray writes about a run, which is of no use afterwards: the store has it all."""
 
 
 @dataclass(frozen=True)
@@ -68,42 +74,64 @@ def fit_on_workers(
     group: WorkerGroup,
     config: TrialConfig,
     data: str,
-    run: TrialRun,
+    place: str,
     cache: NodeCache | str | None,
     *,
     name: str,
-    folder: str,
+    selection: Selection | None = None,
     callbacks: Sequence[Any] = (),
+    known_epoch: int = 0,
 ) -> None:
-    """Train on `group` in the Ray session at hand, reporting to `run`; started again under that name, it resumes.
+    """Train on `group` in the Ray session at hand, keeping everything in the store at `place`; again, it resumes.
 
-    Checkpoints go to the folder `name` in `folder`. Raises ray.train.TrainingFailedError when the workers failed for
-    good, InputError where the batch cannot be divided among them.
+    `callbacks` (of ray.train) hear of every validated epoch after `known_epoch`. `name` is what Ray calls the run.
+
+    Raises InputError where the batch cannot be divided among the workers or they cannot use their settings, data or
+    checkpoint, TrainingDivergedError when training diverges, OSError where the store cannot be written: all at once.
+    Raises ray.train.TrainingFailedError when the workers died and would not start again.
     """
     group.check(config)
-    filesystem, path = storage.arrow_filesystem(folder)
-    TorchTrainer(
-        _worker,
-        train_loop_config={"config": config, "data": data, "run": run, "cache": cache},
-        scaling_config=train.ScalingConfig(
-            num_workers=group.workers,
-            use_gpu=group.gpus > 0,
-            resources_per_worker={"CPU": group.cpus, **({"GPU": group.gpus} if group.gpus else {})},
-        ),
-        run_config=train.RunConfig(
-            name=name,
-            storage_path=path,
-            storage_filesystem=filesystem,
-            failure_config=train.FailureConfig(
-                max_failures=WORKER_RETRIES, controller_failure_limit=CONTROLLER_RETRIES
+    settings = {
+        "config": config,
+        "data": data,
+        "place": place,
+        "cache": cache,
+        "selection": selection,
+        "known_epoch": known_epoch,
+    }
+    temporary = Path(tempfile.gettempdir())
+    clean(temporary, _RAY_FOLDER)
+    with scratch(temporary, _RAY_FOLDER) as folder:
+        result = TorchTrainer(
+            _worker,
+            train_loop_config=settings,
+            scaling_config=train.ScalingConfig(
+                num_workers=group.workers,
+                use_gpu=group.gpus > 0,
+                resources_per_worker={"CPU": group.cpus, **({"GPU": group.gpus} if group.gpus else {})},
             ),
-            checkpoint_config=train.CheckpointConfig(num_to_keep=2),
-            callbacks=list(callbacks),
-        ),
-    ).fit()
+            run_config=train.RunConfig(
+                name=name,
+                storage_path=str(folder),
+                failure_config=train.FailureConfig(
+                    max_failures=WORKER_RETRIES, controller_failure_limit=CONTROLLER_RETRIES
+                ),
+                callbacks=list(callbacks),
+            ),
+        ).fit()
+    if (failure := result.return_value) is not None:
+        raise failure
 
 
-def _worker(settings: dict[str, Any]) -> None:
-    context = RayTrainContext()
-    run = settings["run"] if context.rank == 0 else None
-    run_trial(settings["config"], settings["data"], context, run, settings["cache"])
+def _worker(settings: dict[str, Any]) -> Exception | None:
+    """Train; returns what another attempt would only meet again, for Ray starts a worker that raises anew."""
+    context = RayTrainContext(open_store(settings["place"]), settings["known_epoch"])
+    try:
+        run_trial(
+            settings["config"], settings["data"], context, cache=settings["cache"], selection=settings["selection"]
+        )
+    except (TrainingDivergedError, InputError, OSError) as error:
+        if not isinstance(error, TrainingDivergedError) and not is_agreed(error):
+            raise  # the others wait for this worker; Ray ends them when it fails
+        return error
+    return None

@@ -1,18 +1,29 @@
 """Studies and trials in, MLflow runs out: a parent run per study, a child run per trial, never made twice."""
 
+from gkm.tracking.address import redacted
 from gkm.tracking.environment import environment_tags
-from gkm.tracking.records import Status, StudyRun, TrialRecord
-from gkm.tracking.store import default_tracking_uri, open_tracking, redacted
+from gkm.tracking.health import TrackingAwayError, as_away, is_missing
+from gkm.tracking.records import SEARCHED_PREFIX, Status, StudyRun, TrialRecord, to_text
+from gkm.tracking.runs import DataInput, Point, clean
+from gkm.tracking.store import default_tracking_uri, open_tracking
 from gkm.tracking.studies import Tracking, TrialRun
 
 __all__ = [
+    "SEARCHED_PREFIX",
+    "DataInput",
+    "Point",
     "Status",
     "StudyRun",
     "Tracking",
+    "TrackingAwayError",
     "TrialRecord",
     "TrialRun",
+    "as_away",
+    "clean",
     "default_tracking_uri",
     "environment_tags",
+    "is_missing",
     "open_tracking",
     "redacted",
+    "to_text",
 ]

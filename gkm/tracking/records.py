@@ -8,8 +8,21 @@ from typing import Any, Literal
 
 from gkm.config import TrialConfig
 
-Status = Literal["running", "finished", "stopped", "failed"]
-"""What became of a trial: "stopped" by the scheduler before its last epoch, "failed" for a reason kept beside it."""
+Status = Literal["waiting", "running", "interrupted", "finished", "stopped", "failed", "refused"]
+"""What became of a trial: "stopped" before its last epoch, "refused" before its first, "failed" for a reason kept
+beside it, "interrupted" when nobody trains it now."""
+MLFLOW_STATUS: dict[Status, str] = {
+    "waiting": "SCHEDULED",
+    "running": "RUNNING",
+    "interrupted": "KILLED",
+    "finished": "FINISHED",
+    "stopped": "FINISHED",
+    "failed": "FAILED",
+    "refused": "FAILED",
+}
+"""The nearest of MLflow's own words."""
+SEARCHED_PREFIX = "_"
+"""Begins the names of parameters that repeat what was searched: MLflow sorts by name, and shows them first."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +49,16 @@ class TrialRecord:
     searched: dict[str, Any]
     """The parameters the study varied, dotted path -> value."""
     history: list[dict[str, float]]
-    """One entry per reported epoch, in order: "epoch" and the metrics of that epoch."""
+    """One entry per reported epoch, in order: "epoch", its metrics and, where they were asked for, its "time"."""
+    status_in_mlflow: str = ""
+    """MLflow's own word."""
+    started_seconds: float = 0.0
+    """When the run was made, in Unix seconds."""
 
     @property
     def config(self) -> TrialConfig:
         """The trial's settings, read back from its parameters."""
-        values = {key: from_text(text) for key, text in self.params.items()}
+        values = {key: from_text(text) for key, text in self.params.items() if not key.startswith(SEARCHED_PREFIX)}
         return TrialConfig().with_values(values, source=f"run {self.run_id}")
 
 

@@ -2,89 +2,62 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
-import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from gkm import storage
-from gkm.errors import InputError
 from gkm.tracking import store
-from gkm.tracking.records import Status, to_text
+from gkm.tracking.address import redacted, sqlite_path
+from gkm.tracking.artifacts import Artifacts
+from gkm.tracking.connection import quoted
+from gkm.tracking.health import causes, is_missing
+from gkm.tracking.records import MLFLOW_STATUS, Status, to_text
 
-if TYPE_CHECKING:
-    import numpy as np
-
-_MLFLOW_STATUS = {"running": "RUNNING", "finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 _LONGEST_TAG = 5000
 _LONGEST_PARAMETER = 6000
 _BATCH = 100
 """MLflow takes at most so many parameters or tags in one call."""
+_METRICS_BATCH = 800
+"""And 1000 metrics, parameters and tags together; metrics of one call are stored all or none."""
 
 
-@dataclass(frozen=True)
-class Runs:
-    """MLflow runs of one experiment; a few strings, so that it travels. Each process opens the store when it needs it.
+class Point(NamedTuple):
+    """One value of a metric. MLflow stores a point once, however often it is logged."""
 
-    Methods raise InputError where the store cannot be opened or used, and MLflow's own exceptions otherwise.
-    """
+    metric: str
+    value: float
+    step: int
+    timestamp_ms: int
 
-    uri: str = field(repr=False)
-    artifacts: str | None = None
-    """Where runs keep their files; None: where the server was told to."""
-    experiment: str = "gkm"
 
-    @property
-    def address(self) -> str:
-        """The URI without passwords, fit for printing."""
-        return store.redacted(self.uri)
+class DataInput(NamedTuple):
+    """A data set that a run used, as MLflow shows it."""
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the store is a file of this machine, out of reach for processes on others."""
-        return store.sqlite_path(self.uri) is not None
+    name: str
+    digest: str
+    """Identifies the contents."""
+    source: str
+    """Where it lies."""
+    context: str
+    """What it was used for, such as "training"."""
 
-    @property
-    def ui_hint(self) -> str:
-        """What a user opens or runs to look at the runs."""
-        if store.is_server(self.uri):
-            return self.address
-        return f"mlflow ui --backend-store-uri {shlex.quote(self.address)}"
 
-    def prepare(self) -> None:
-        """Make the store and the experiment where they are missing, so that other processes find them ready."""
-        _ = self.experiment_id
-
-    def must_exist(self) -> None:
-        """Raises InputError where the store is a database that is not there, rather than make an empty one."""
-        path = store.sqlite_path(self.uri)
-        if path is not None and not path.is_file():
-            raise InputError(f"{path}: there is no tracking database; run a study first, or correct --workspace")
-
-    @property
-    def experiment_id(self) -> str:
-        """MLflow's id of the experiment, made if it is missing."""
-        return store.experiment_id(self.uri, self.experiment, self.artifacts)
-
-    def call(self, operation: str, *arguments: Any, **keywords: Any) -> Any:
-        """One MlflowClient operation, tried again while another process has the database locked."""
-        return store.patiently(getattr(store.client(self.uri), operation), *arguments, **keywords)
-
-    # Writing and reading
+class Runs(Artifacts):
+    """MLflow runs of one experiment."""
 
     def finish(self, run_id: str, status: Status, reason: str | None = None) -> None:
         """Mark a run with its `status` and, if given, the reason."""
         self.set_tags(run_id, {"gkm.status": status} | ({"gkm.reason": reason} if reason else {}))
-        if status == "running":
-            self.call("update_run", run_id, status="RUNNING")
+        self.mark(run_id, status)
+
+    def mark(self, run_id: str, status: Status, end_seconds: float | None = None) -> None:
+        """Have MLflow show a run with its `status`, as ended at `end_seconds` (default: now) if it has ended."""
+        word = MLFLOW_STATUS[status]
+        if word in ("RUNNING", "SCHEDULED"):
+            self.call("update_run", run_id, status=word)
         else:
-            self.call("set_terminated", run_id, status=_MLFLOW_STATUS[status])
+            end_ms = None if end_seconds is None else round(end_seconds * 1000)
+            self.call("set_terminated", run_id, status=word, end_time=end_ms)
 
     def tags(self, run_id: str) -> dict[str, str]:
         """The tags of a run."""
@@ -92,97 +65,52 @@ class Runs:
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; passwords in URIs are blotted out, long values cut."""
-        from mlflow.entities import RunTag
+        self.log_batch(run_id, tags=tags)
 
-        entities = [RunTag(key, store.redacted(str(value))[:_LONGEST_TAG]) for key, value in tags.items()]
-        for start in range(0, len(entities), _BATCH):
-            self.call("log_batch", run_id, tags=entities[start : start + _BATCH])
+    def log_metrics(
+        self, run_id: str, metrics: Mapping[str, float], step: int = 0, timestamp_seconds: float | None = None
+    ) -> None:
+        """Record metrics at one step, all or none of them; again with the first time's timestamp changes nothing."""
+        now = round((time.time() if timestamp_seconds is None else timestamp_seconds) * 1000)
+        self.log_batch(run_id, points=[Point(key, float(value), step, now) for key, value in metrics.items()])
 
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Record metrics at one step, all or none of them."""
-        from mlflow.entities import Metric
+    def log_batch(
+        self,
+        run_id: str,
+        *,
+        points: Sequence[Point] = (),
+        parameters: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Record all these in as few calls as MLflow allows: parameters first, then points in order, tags last.
 
-        now = time.time_ns() // 1_000_000
-        self.call("log_batch", run_id, metrics=[Metric(k, float(value), now, step) for k, value in metrics.items()])
-
-    def log_text(self, run_id: str, name: str, text: str) -> None:
-        """Keep `text` as the artifact `name` (a path with "/")."""
-        with tempfile.TemporaryDirectory(prefix="gkm-") as folder:
-            path = Path(folder) / Path(name).name
-            path.write_text(text, encoding="utf-8")
-            self.log_file(run_id, path, _folder_of(name))
-
-    def log_image(self, run_id: str, name: str, image: np.ndarray) -> None:
-        """Keep an image (height x width x 3, uint8) as the artifact `name`, such as "validation.png"."""
-        from PIL import Image
-
-        with tempfile.TemporaryDirectory(prefix="gkm-") as folder:
-            path = Path(folder) / Path(name).name
-            Image.fromarray(image).save(path)
-            self.log_file(run_id, path, _folder_of(name))
-
-    def log_file(self, run_id: str, path: Path, folder: str | None = None) -> None:
-        """Keep a copy of the file at `path` as an artifact, under `folder` if given; replaces an older one whole."""
-        location = self.artifact_root(run_id)
-        if location is None:
-            self.call("log_artifact", run_id, str(path), folder)
-            return
-        if storage.is_remote(location):
-            storage.upload(path, storage.join(location, *([folder] if folder else []), path.name))
-            return
-        root = Path(location)
-        target = root / (folder or "") / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # A process may be killed while it copies: the half copy stays outside the artifacts.
-        partial = root.parent / f".{path.name}.{os.getpid()}"
-        shutil.copyfile(path, partial)
-        os.replace(partial, target)
-
-    def log_folder(self, run_id: str, path: Path, folder: str) -> None:
-        """Keep a copy of all files below `path` as artifacts under `folder`."""
-        root = self.artifact_root(run_id)
-        if root is not None and storage.is_remote(root):
-            storage.upload_folder(path, storage.join(root, folder))
-        else:
-            self.call("log_artifacts", run_id, str(path), folder)
-
-    def artifact_root(self, run_id: str) -> str | None:
-        """Where a run's artifacts lie if that is on this machine or in S3, else None: a server passes them on."""
-        address: str = self.call("get_run", run_id).info.artifact_uri
-        uri = urlsplit(address)
-        if uri.scheme == "file":
-            return unquote(uri.path)
-        return address if storage.is_remote(address) else None
-
-    def download(self, run_id: str, artifact_path: str, to: Path) -> Path:
-        """Copy an artifact (a file or a folder) of a run to the folder `to`; returns where it lies then.
-
-        Raises InputError where the run has no such artifact.
+        Points of one step are recorded all or none where they follow each other. Values are cleaned as by `clean`.
         """
-        to.mkdir(parents=True, exist_ok=True)
-        root = self.artifact_root(run_id)
-        if root is not None and storage.is_remote(root):
-            location, target = storage.join(root, artifact_path), to / artifact_path
-            if not storage.exists(location):
-                raise InputError(_missing(run_id, artifact_path))
-            storage.fetch(location, target)
-            return target
-        try:
-            return Path(self.call("download_artifacts", run_id, artifact_path, str(to)))
-        except Exception as error:
-            if not self._has_artifact(run_id, artifact_path):
-                raise InputError(_missing(run_id, artifact_path)) from error
-            raise
+        from mlflow.entities import Metric, Param, RunTag
 
-    def _has_artifact(self, run_id: str, artifact_path: str) -> bool:
-        return any(
-            entry.path == artifact_path for entry in self.call("list_artifacts", run_id, _folder_of(artifact_path))
-        )
+        texts = {key: text[:_LONGEST_PARAMETER] for key, text in (parameters or {}).items()}
+        values = [Param(key, text) for key, text in texts.items()]
+        labels = [RunTag(key, text) for key, text in clean(tags or {}).items()]
+        while len(values) > _BATCH:
+            self.call("log_batch", run_id, params=values[:_BATCH])
+            values = values[_BATCH:]
+        *chunks, last = _by_step(points)
+        for chunk in chunks:
+            metrics = [Metric(p.metric, p.value, p.timestamp_ms, p.step) for p in chunk]
+            self.call("log_batch", run_id, metrics=metrics, params=values)
+            values = []
+        while len(labels) > _BATCH or last or values:
+            metrics = [Metric(p.metric, p.value, p.timestamp_ms, p.step) for p in last]
+            self.call("log_batch", run_id, metrics=metrics, params=values, tags=labels[:_BATCH])
+            last, values, labels = [], [], labels[_BATCH:]
+        if labels:
+            self.call("log_batch", run_id, tags=labels)
 
-    def history(self, run_id: str, names: list[str]) -> list[dict[str, float]]:
+    def history(self, run_id: str, names: Iterable[str], times: bool = False) -> list[dict[str, float]]:
         """The metrics `names` of a run by epoch; where one was logged twice, the first counts.
 
-        Metrics of the test photographs ("test/...") belong to no epoch and are left out.
+        Metrics of the test photographs ("test/...") belong to no epoch and are left out. `times`: with the "time" (in
+        Unix seconds) of each epoch.
         """
         epochs: dict[int, dict[str, float]] = {}
         for name in names:
@@ -190,14 +118,47 @@ class Runs:
                 continue
             points = self.call("get_metric_history", run_id, name)
             for point in sorted(points, key=lambda point: (point.step, point.timestamp)):
-                epochs.setdefault(point.step, {"epoch": float(point.step)}).setdefault(name, point.value)
+                entry = epochs.setdefault(point.step, {"epoch": float(point.step)})
+                entry.setdefault(name, point.value)
+                if times:
+                    entry["time"] = min(entry.get("time", float("inf")), point.timestamp / 1000)
         return [epochs[step] for step in sorted(epochs)]
+
+    def log_inputs(self, run_id: str, inputs: Iterable[DataInput]) -> None:
+        """Record what data a run used; inputs that it has already are left as they are."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        entities = [
+            DatasetInput(
+                dataset=Dataset(
+                    name=entry.name[:500],
+                    digest=entry.digest[:36],
+                    source_type="s3" if entry.source.startswith("s3://") else "local",
+                    source=to_text({"uri": redacted(entry.source)}),
+                ),
+                tags=[InputTag("mlflow.data.context", entry.context)],
+            )
+            for entry in inputs
+        ]
+        self.call("log_inputs", run_id, datasets=entities)
 
     # Finding and making runs
 
+    def get(self, run_id: str) -> Any | None:
+        """A run by its id; None where there is none, or it was deleted."""
+        if not run_id:
+            return None
+        try:
+            run = self.call("get_run", run_id)
+        except Exception as error:
+            if is_missing(error):
+                return None
+            raise
+        return run if run.info.lifecycle_stage == "active" else None
+
     def find(self, tags: Mapping[str, str]) -> list[Any]:
         """The runs that carry all `tags`, oldest first."""
-        wanted = " and ".join(f"tags.`{key}` = {_quoted(value)}" for key, value in tags.items())
+        wanted = " and ".join(f"tags.`{key}` = {quoted(value)}" for key, value in tags.items())
         runs: list[Any] = []
         token: str | None = None
         while True:
@@ -208,6 +169,11 @@ class Runs:
             if not token:
                 return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_id))
 
+    def create(self, name: str, tags: Mapping[str, str], start_seconds: float | None = None) -> Any:
+        """A new run."""
+        start_ms = None if start_seconds is None else round(start_seconds * 1000)
+        return self.call("create_run", self.experiment_id, start_time=start_ms, tags=clean(tags), run_name=name)
+
     def adopt_or_create(self, tags: Mapping[str, str], run_name: str) -> tuple[Any, bool]:
         """The oldest run that carries `tags`, or a new one; and whether it was there already."""
         self.prepare()
@@ -215,7 +181,7 @@ class Runs:
             if runs := self.find(tags):
                 return runs[0], True
             created = self.call("create_run", self.experiment_id, tags=dict(tags), run_name=run_name)
-            if store.sqlite_path(self.uri):
+            if sqlite_path(self.uri):
                 return created, False
         # A server knows no lock: of two runs made at once by two processes the older one stays.
         oldest = self.find(tags)[0]
@@ -226,13 +192,17 @@ class Runs:
 
     def log_parameters(self, run: Any, parameters: Mapping[str, object]) -> dict[str, str]:
         """Log the parameters the run lacks; returns those it has with another value."""
-        from mlflow.entities import Param
-
         texts = {key: to_text(value)[:_LONGEST_PARAMETER] for key, value in parameters.items()}
-        missing = [Param(key, text) for key, text in texts.items() if key not in run.data.params]
-        for start in range(0, len(missing), _BATCH):
-            self.call("log_batch", run.info.run_id, params=missing[start : start + _BATCH])
-        return {key: text for key, text in texts.items() if run.data.params.get(key, text) != text}
+        known = run.data.params
+        try:
+            self.log_batch(run.info.run_id, parameters={k: text for k, text in texts.items() if k not in known})
+        except Exception as error:
+            if not any("IntegrityError" in str(cause) for cause in causes(error)):
+                raise
+            # Another process logged the same ones at the same moment, which MLflow does not expect.
+            known = self.call("get_run", run.info.run_id).data.params
+            self.log_batch(run.info.run_id, parameters={k: text for k, text in texts.items() if k not in known})
+        return {key: text for key, text in texts.items() if known.get(key, text) != text}
 
     def mark_running(self, run: Any, tags: Mapping[str, str]) -> None:
         """Set `tags`, and take back what an earlier end of the run left."""
@@ -243,17 +213,20 @@ class Runs:
             self.call("update_run", run.info.run_id, status="RUNNING")
 
 
-def _missing(run_id: str, artifact_path: str) -> str:
-    return f"run {run_id}: keeps no {artifact_path}; the trial ended before it was written, or it was deleted"
+def clean(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as they are kept: passwords in URIs blotted out, long values cut."""
+    return {key: redacted(str(value))[:_LONGEST_TAG] for key, value in tags.items()}
 
 
-def _folder_of(name: str) -> str | None:
-    return name.rpartition("/")[0] or None
-
-
-def _quoted(value: str) -> str:
-    """`value` as text in an MLflow filter, which knows no escapes."""
-    for quote in ("'", '"'):
-        if quote not in value:
-            return f"{quote}{value}{quote}"
-    raise InputError(f"{value}: a name cannot hold both kinds of quotation marks; choose another name")
+def _by_step(points: Sequence[Point]) -> list[list[Point]]:
+    """`points` in portions for one call each, with no step divided; at least one portion, which may be empty."""
+    portions: list[list[Point]] = [[]]
+    step: list[Point] = []
+    for index, point in enumerate(points):
+        step.append(point)
+        if index + 1 == len(points) or points[index + 1].step != point.step:
+            if portions[-1] and len(portions[-1]) + len(step) > _METRICS_BATCH:
+                portions.append([])
+            portions[-1] += step
+            step = []
+    return portions

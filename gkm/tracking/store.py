@@ -1,8 +1,4 @@
-"""A workspace or URI in, an open MLflow client out, safe for several processes on one sqlite store.
-
-Every failure a user can mend (no server there, no database, a folder that cannot be written) is found here, before
-MLflow would retry it for minutes.
-"""
+"""A workspace or URI in, an open MLflow client out, safe for several processes on one sqlite store."""
 
 from __future__ import annotations
 
@@ -11,24 +7,23 @@ import functools
 import logging
 import os
 import random
-import re
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from gkm import storage
 from gkm.errors import InputError
+from gkm.tracking.address import is_server, redacted, sqlite_path
+from gkm.tracking.health import check, explained
 
 if TYPE_CHECKING:
     from gkm.tracking.studies import Tracking
 
 LOCKED_SECONDS = 120.0
 """How long an operation is tried again while other processes keep the database locked."""
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -36,10 +31,19 @@ _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
+    # A call that gets no answer fails within seconds (MLflow's own defaults: many minutes); who can wait tries again.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
 """Read by MLflow when it is imported, which may happen in many places after this one; the user's own values win."""
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
+
+_opened_files: dict[str, tuple[int, int]] = {}
+"""sqlite URI -> device and inode of the file that this process has open."""
+_reopened: dict[str, int] = {}
+"""sqlite URI -> how often its file was gone and had to be made anew."""
 
 
 def default_tracking_uri(workspace: Path) -> str:
@@ -62,42 +66,59 @@ def open_tracking(workspace: Path, uri: str | None = None, files: str | None = N
     return Tracking(uri, None if is_server(uri) else artifacts)
 
 
-def is_server(uri: str) -> bool:
-    """Whether `uri` is an MLflow server's rather than a database's."""
-    return urlsplit(uri).scheme in {"http", "https"}
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The file of a sqlite URI, None for other stores."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
-def redacted(text: str) -> str:
-    """`text` with the passwords of URIs, and the values of secret-looking query parameters, blotted out."""
-    text = re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
-    return re.sub(r"(?i)([?&][\w-]*(?:password|token|secret|signature|credential|key)[\w-]*=)[^&\s]+", r"\1***", text)
-
-
 @functools.cache
 def client(uri: str) -> Any:
     """The MlflowClient of this process for `uri`; makes the tables of a new database.
 
-    Raises InputError where there is no store that can be used.
+    Raises InputError where there is no store that can be used, TrackingAwayError where there may be one later.
     """
-    _check(uri)
+    check(uri)
     from mlflow.exceptions import MlflowException
     from mlflow.tracking.client import MlflowClient
 
-    for name in ("mlflow.store.db.utils", "alembic"):
-        # A locked database is logged with a traceback before we try again; what fails for good is raised.
+    for name in ("mlflow.store.db.utils", "alembic", "urllib3.connectionpool"):
+        # A locked database, or a broken connection, is logged before we try again; what fails for good is raised.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with only_process(uri), warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         try:
-            opened = MlflowClient(uri, uri)
+            spelt = _spelt(uri)
+            opened = MlflowClient(spelt, spelt)
             patiently(opened.search_experiments, max_results=1)
         except MlflowException as error:
-            raise _explained(uri, error) from error
+            raise explained(uri, error) from error
+    if (file := _file(uri)) is not None:
+        _opened_files[uri] = file
     return opened
+
+
+def is_replaced(uri: str) -> bool:
+    """Whether the file of a sqlite store is not the one that this process has open: it was deleted, or exchanged."""
+    return uri in _opened_files and _file(uri) != _opened_files[uri]
+
+
+def forget(uri: str) -> None:
+    """Let the next use of `uri` open it anew, with new tables where its file was deleted."""
+    if _opened_files.pop(uri, None) is not None:
+        _reopened[uri] = _reopened.get(uri, 0) + 1
+    client.cache_clear()
+    experiment_id.cache_clear()
+
+
+def _spelt(uri: str) -> str:
+    """`uri`, spelt so that MLflow does not know it yet: it keeps connections by URI for as long as a process lives."""
+    path, times = sqlite_path(uri), _reopened.get(uri, 0)
+    return uri if path is None or not times else f"sqlite:///{path.parent}{'/.' * times}/{path.name}"
+
+
+def _file(uri: str) -> tuple[int, int] | None:
+    path = sqlite_path(uri)
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @functools.cache
@@ -162,60 +183,3 @@ def only_process(uri: str) -> Iterator[None]:
     with path.with_name(f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _check(uri: str) -> None:
-    """Raises InputError where opening `uri` is bound to fail."""
-    scheme = urlsplit(uri).scheme.partition("+")[0]
-    if path := sqlite_path(uri):
-        _check_database(path)
-    elif is_server(uri):
-        _check_server(uri)
-    elif scheme not in _DATABASES and not scheme.startswith("databricks"):
-        raise InputError(
-            f"{redacted(uri)}: is no tracking address; give a server (http://host:5000) or a database "
-            "(sqlite:///folder/mlflow.db), or leave --tracking-uri and MLFLOW_TRACKING_URI out"
-        )
-
-
-def _check_database(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as database:
-            database.seek(0)
-            start = database.read(16)
-    except OSError as error:
-        raise InputError(
-            f"{path}: the tracking database cannot be written ({error.strerror}); choose another --workspace"
-        ) from None
-    if start and not start.startswith(b"SQLite format 3"):
-        raise InputError(f"{path}: is no sqlite database; move it away or choose another --workspace")
-
-
-def _check_server(uri: str) -> None:
-    import requests
-
-    try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=10)
-    except requests.exceptions.SSLError:
-        return  # answers, and MLflow has settings of its own for certificates
-    except (requests.exceptions.RequestException, OSError):
-        raise InputError(
-            f"{redacted(uri)}: no MLflow server answers there; start one with `mlflow server`, correct the address, "
-            "or leave --tracking-uri and MLFLOW_TRACKING_URI out to use the workspace"
-        ) from None
-
-
-def _explained(uri: str, error: Any) -> Exception:
-    """An InputError for what a user can mend, else `error` itself."""
-    if "out-of-date database schema" in str(error):
-        return InputError(
-            f"{redacted(uri)}: was written by another version of MLflow; take a copy of it, then run "
-            f"`mlflow db upgrade {redacted(uri)}`"
-        )
-    if getattr(error, "error_code", "") in {"PERMISSION_DENIED", "UNAUTHENTICATED"}:
-        return InputError(
-            f"{redacted(uri)}: the server refuses this user; set MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN"
-        )
-    return error if isinstance(error, Exception) else RuntimeError(str(error))

@@ -29,17 +29,27 @@ class TrialRun:
     adopted: bool = False
     logged: dict[int, set[str]] = field(default_factory=dict)
     """Epoch -> metrics the run already has."""
+    pictures: dict[str, set[int]] = field(default_factory=dict)
+    """Key -> steps whose picture the run has, as far as was looked at."""
 
-    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float], timestamp_seconds: float | None = None) -> None:
         """Record the metrics of one epoch; those the run already has from before a restart are left as they are."""
         known = self.logged.setdefault(epoch, set())
         if new := {name: value for name, value in metrics.items() if name not in known}:
-            self.tracking.log_metrics(self.run_id, new, epoch)
+            self.tracking.log_metrics(self.run_id, new, epoch, timestamp_seconds)
             known.update(new)
 
     def log_image(self, name: str, image: np.ndarray) -> None:
         """See `Tracking.log_image`."""
         self.tracking.log_image(self.run_id, name, image)
+
+    def log_picture(self, key: str, step: int, png: bytes, timestamp_seconds: float | None = None) -> None:
+        """See `Tracking.log_picture`; a step of `key` that the run has is left as it is."""
+        if key not in self.pictures:
+            self.pictures[key] = self.tracking.picture_steps(self.run_id, key) if self.adopted else set()
+        if step not in self.pictures[key]:
+            self.tracking.log_picture(self.run_id, key, step, png, timestamp_seconds)
+            self.pictures[key].add(step)
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """See `Tracking.log_file`."""
@@ -67,9 +77,17 @@ class Tracking(Runs):
         return StudyRun(run.info.run_id, name, adopted)
 
     def find_study(self, name: str) -> str | None:
-        """The run id of the study `name`, or None."""
-        runs = self.find({"gkm.kind": "study", "gkm.study": name})
-        return runs[0].info.run_id if runs else None
+        """The run id of the study `name`, the newest of that name, or None."""
+        runs = self.studies(name)
+        return runs[-1].info.run_id if runs else None
+
+    def find_study_run(self, run_id: str) -> str | None:
+        """`run_id` where there is such a run, or None."""
+        return None if self.get(run_id) is None else run_id
+
+    def studies(self, name: str) -> list[Any]:
+        """The runs of all studies called `name`, oldest first; there may be several, of other records."""
+        return self.find({"gkm.kind": "study", "gkm.study": name})
 
     def study_names(self) -> list[str]:
         """The names of all studies, oldest first."""
@@ -120,17 +138,19 @@ class Tracking(Runs):
         runs = self.find({"gkm.kind": "trial", "gkm.trial": trial_id, "mlflow.parentRunId": study_run_id})
         return runs[0].info.run_id if runs else None
 
-    def trials(self, study_run_id: str) -> list[TrialRecord]:
-        """All trials of a study, by number."""
-        runs = self.find({"gkm.kind": "trial", "mlflow.parentRunId": study_run_id})
-        records = [self._record(run) for run in runs]
+    def trials(self, study_run_id: str, times: bool = False) -> list[TrialRecord]:
+        """All trials of a study, by number; `times`: their histories have the "time" of each epoch."""
+        record = self.tags(study_run_id).get("gkm.record")
+        # Between a study of a record and its trials there may be runs of settings.
+        own = {"mlflow.parentRunId": study_run_id} if record is None else {"gkm.record": record}
+        records = [self._record(run, times) for run in self.find({"gkm.kind": "trial", **own})]
         return sorted(records, key=lambda record: (record.number is None, record.number or 0))
 
     def trial(self, run_id: str) -> TrialRecord:
         """One trial by the id of its run."""
         return self._record(self.call("get_run", run_id))
 
-    def _record(self, run: Any) -> TrialRecord:
+    def _record(self, run: Any, times: bool = False) -> TrialRecord:
         tags = dict(run.data.tags)
         number = tags.get("gkm.number")
         return TrialRecord(
@@ -142,5 +162,7 @@ class Tracking(Runs):
             tags=tags,
             params=dict(run.data.params),
             searched=json.loads(tags.get("gkm.searched", "{}")),
-            history=self.history(run.info.run_id, list(run.data.metrics)),
+            history=self.history(run.info.run_id, list(run.data.metrics), times),
+            status_in_mlflow=run.info.status,
+            started_seconds=run.info.start_time / 1000,
         )

@@ -2,7 +2,8 @@
 
 A weights directory holds `model.safetensors` and `model.json` (the ModelConfig). A checkpoint directory is a weights
 directory with `state.json` (epoch, history, what else resumes training) and `optimizer.safetensors` beside them, and
-`SHA256SUMS`, written last, which covers every file: a directory without it was never finished.
+`SHA256SUMS`, written last, which covers every file: a directory without it was never finished. `gkm.training.store`
+says where they are kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ CONFIG_NAME = "model.json"
 OPTIMIZER_NAME = "optimizer.safetensors"
 STATE_NAME = "state.json"
 SUMS_NAME = "SHA256SUMS"
+CHECKPOINT_NAMES = (WEIGHTS_NAME, CONFIG_NAME, OPTIMIZER_NAME, STATE_NAME)
 
 
 @dataclass(frozen=True)
@@ -85,18 +88,33 @@ def save_checkpoint(model: GKMNet, optimizer: torch.optim.Optimizer, state: Mapp
     save_weights(model, directory)
     _write_tensors(directory / OPTIMIZER_NAME, tensors)
     _write_text(directory / STATE_NAME, json.dumps({"optimizer": plain, "training": dict(state)}) + "\n")
-    names = (WEIGHTS_NAME, CONFIG_NAME, OPTIMIZER_NAME, STATE_NAME)
+    return seal(directory, CHECKPOINT_NAMES)
+
+
+def seal(directory: Path, names: Sequence[str]) -> Path:
+    """Write `SHA256SUMS` over the files `names`, by which `damage` knows that `directory` is whole."""
     _write_text(directory / SUMS_NAME, "".join(f"{_sha256(directory / name)}  {name}\n" for name in names))
     return directory
 
 
+def damage(directory: Path, names: Sequence[str]) -> str | None:
+    """Which of `names`, or `SHA256SUMS`, is missing or no longer has the hash noted then; None: all is well."""
+    try:
+        sums = {line[66:]: line[:64] for line in (directory / SUMS_NAME).read_text().splitlines()}
+    except (OSError, UnicodeDecodeError):
+        return SUMS_NAME
+    for name in names:
+        try:
+            if sums.get(name) != _sha256(directory / name):
+                return name
+        except OSError:
+            return name
+    return None
+
+
 def is_complete(directory: Path) -> bool:
     """Whether a checkpoint was written to its end and every file still has the hash noted then."""
-    try:
-        lines = (directory / SUMS_NAME).read_text().splitlines()
-        return len(lines) == 4 and all(_sha256(directory / line[66:]) == line[:64] for line in lines)
-    except OSError:
-        return False
+    return damage(directory, CHECKPOINT_NAMES) is None
 
 
 def load_checkpoint(directory: Path) -> Checkpoint:
@@ -108,6 +126,12 @@ def load_checkpoint(directory: Path) -> Checkpoint:
     state = json.loads((directory / STATE_NAME).read_text())
     optimizer = _join_optimizer(load_file(directory / OPTIMIZER_NAME), state["optimizer"])
     return Checkpoint(load_file(directory / WEIGHTS_NAME), optimizer, state["training"])
+
+
+def training_state(text: bytes) -> dict[str, Any]:
+    """`Checkpoint.state` from the contents of `state.json` alone."""
+    state: dict[str, Any] = json.loads(text)["training"]
+    return state
 
 
 def _split_optimizer(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -137,7 +161,14 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, temporary)
+    try:
+        save_file(tensors, temporary)
+    except SafetensorError as error:
+        # A full disk arrives as text, "... (os error 28)": whoever handles it needs the number.
+        code = re.search(r"\(os error (\d+)\)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
     os.replace(temporary, path)
 
 

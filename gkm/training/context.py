@@ -1,26 +1,22 @@
-"""What a training process knows about its surroundings: rank, size, device, where reports and checkpoints go.
+"""What a training process knows about its surroundings: rank, size, device, its store, and where reports go.
 
-The training loop sees the `TrainingContext` protocol alone. `LocalContext` is a plain process, `RemoteContext` one
-whose checkpoints go to S3, `TuneContext` a Ray Tune function trial, `RayTrainContext` one worker of a Ray Train group.
+The training loop sees the `TrainingContext` protocol alone. `LocalContext` is a plain process, `TuneContext` a Ray Tune
+function trial, `RayTrainContext` one worker of a Ray Train group. All keep and find their checkpoints in the same way:
+in the trial's store.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
 
-from gkm import storage
-from gkm.training.checkpoint import SUMS_NAME, is_complete
+from gkm.training.store import TrialStore
 
-WriteCheckpoint = Callable[[Path], object]
-"""Writes a checkpoint into the directory it is given."""
+Value = TypeVar("Value")
+_ON_EVERY_WORKER = "raised on every worker"
 
 
 class TrainingContext(Protocol):
@@ -29,6 +25,8 @@ class TrainingContext(Protocol):
     rank: int
     world_size: int
     device: torch.device
+    store: TrialStore
+    """Written to by rank 0 only."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model on this context's device, its gradients averaged over the workers."""
@@ -36,12 +34,46 @@ class TrainingContext(Protocol):
     def sum(self, values: Sequence[float]) -> list[float]:
         """Each value summed over the workers."""
 
-    def report(self, metrics: Mapping[str, float], write_checkpoint: WriteCheckpoint) -> None:
-        """Publish one validated epoch and its checkpoint. The process may be stopped before this returns."""
+    def gather(self, values: Sequence[Value]) -> list[Value]:
+        """The values of all workers, in the order of their ranks, on every one."""
 
-    @contextmanager
-    def latest_checkpoint(self) -> Iterator[Path | None]:
-        """The directory of the newest complete checkpoint, or None."""
+    def resumed(self, history: Sequence[Mapping[str, float]], note: str | None) -> None:
+        """Called once, before the first epoch: the validated epochs that are in the store, and what is to be said.
+
+        Those that whoever listens may not have heard of are reported again: an epoch is kept before it is reported.
+        The note goes along with the first report as "note".
+        """
+
+    def report(self, metrics: Mapping[str, float]) -> None:
+        """Publish one validated epoch, which is in the store. The process may be stopped before this returns."""
+
+
+def agreed(context: TrainingContext, action: Callable[[], Value], *expected: type[Exception]) -> Value:
+    """What `action` returns on this worker, once it has returned on all of them.
+
+    An error of the `expected` types on any worker is raised on every one: none is left waiting for the others.
+    """
+    result: list[Value] = []
+    failures: list[Exception] = []
+    try:
+        result.append(action())
+    except expected as error:
+        failures.append(error)
+    if everywhere := context.gather(failures):
+        everywhere[0].add_note(_ON_EVERY_WORKER)
+        raise everywhere[0]
+    return result[0]
+
+
+def is_agreed(error: Exception) -> bool:
+    """Whether `error` was raised on every worker, by `agreed`, so that none waits for this one."""
+    return _ON_EVERY_WORKER in getattr(error, "__notes__", ())
+
+
+def from_first(context: TrainingContext, action: Callable[[], Value], *expected: type[Exception]) -> Value:
+    """What `action` returns on rank 0, on every worker; errors of the `expected` types are raised on every one."""
+    found = agreed(context, lambda: [action()] if context.rank == 0 else [], *expected)
+    return context.gather(found)[0]
 
 
 def best_device() -> torch.device:
@@ -56,13 +88,37 @@ def has_bfloat16(device: torch.device) -> bool:
     return any(there for name, there in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
 
 
-class _SingleProcess:
+class _Reporting:
+    """What all contexts do about reports: those of resumed epochs, and the note."""
+
+    def __init__(self, store: TrialStore, known_epoch: int) -> None:
+        self.store = store
+        self._known_epoch = known_epoch
+        self._note: str | None = None
+
+    def resumed(self, history: Sequence[Mapping[str, float]], note: str | None) -> None:
+        self._note = note
+        for metrics in history:
+            if metrics["epoch"] > self._known_epoch:
+                self.report(metrics)
+
+    def report(self, metrics: Mapping[str, float]) -> None:
+        note = {"note": self._note} if self._note else {}
+        self._note = None
+        self._send({**metrics, **note})
+
+    def _send(self, metrics: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class _SingleProcess(_Reporting):
     """What contexts without other workers share."""
 
     rank = 0
     world_size = 1
 
-    def __init__(self) -> None:
+    def __init__(self, store: TrialStore, known_epoch: int = 0) -> None:
+        super().__init__(store, known_epoch)
         self.device = best_device()
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -71,93 +127,45 @@ class _SingleProcess:
     def sum(self, values: Sequence[float]) -> list[float]:
         return list(values)
 
+    def gather(self, values: Sequence[Value]) -> list[Value]:
+        return list(values)
+
 
 class LocalContext(_SingleProcess):
-    """A plain process; checkpoints are kept in `directory`, the newest two at most."""
+    """A plain process; `on_report` hears of every validated epoch, after a restart of the earlier ones again."""
 
-    def __init__(self, directory: Path, on_report: Callable[[Mapping[str, float]], None] | None = None) -> None:
-        super().__init__()
-        self._directory = directory
+    def __init__(self, store: TrialStore, on_report: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        super().__init__(store)
         self._on_report = on_report
 
-    def report(self, metrics: Mapping[str, float], write_checkpoint: WriteCheckpoint) -> None:
-        older = self._checkpoints()
-        write_checkpoint(self._directory / _name(metrics))
-        for directory in older[:-1]:
-            shutil.rmtree(directory, ignore_errors=True)
+    def _send(self, metrics: dict[str, Any]) -> None:
         if self._on_report:
             self._on_report(metrics)
-
-    @contextmanager
-    def latest_checkpoint(self) -> Iterator[Path | None]:
-        complete = (directory for directory in reversed(self._checkpoints()) if is_complete(directory))
-        yield next(complete, None)
-
-    def _checkpoints(self) -> list[Path]:
-        return sorted(self._directory.glob("epoch-*")) if self._directory.is_dir() else []
-
-
-class RemoteContext(_SingleProcess):
-    """A plain process; checkpoints are kept below `location` in S3, the newest two at most."""
-
-    def __init__(self, location: str, on_report: Callable[[Mapping[str, float]], None] | None = None) -> None:
-        super().__init__()
-        self._location = location
-        self._on_report = on_report
-
-    def report(self, metrics: Mapping[str, float], write_checkpoint: WriteCheckpoint) -> None:
-        older = self._checkpoints()
-        with tempfile.TemporaryDirectory(prefix="gkm-checkpoint-") as directory:
-            write_checkpoint(Path(directory))
-            storage.upload_folder(Path(directory), storage.join(self._location, _name(metrics)), last=SUMS_NAME)
-        for name in older[:-1]:
-            storage.delete(storage.join(self._location, name))
-        if self._on_report:
-            self._on_report(metrics)
-
-    @contextmanager
-    def latest_checkpoint(self) -> Iterator[Path | None]:
-        with tempfile.TemporaryDirectory(prefix="gkm-checkpoint-") as directory:
-            copies = (self._copy(name, Path(directory)) for name in reversed(self._checkpoints()))
-            yield next((copy for copy in copies if is_complete(copy)), None)
-
-    def _copy(self, name: str, directory: Path) -> Path:
-        storage.fetch(storage.join(self._location, name), directory / name)
-        return directory / name
-
-    def _checkpoints(self) -> list[str]:
-        return sorted({file.partition("/")[0] for file in storage.list_files(self._location)})
 
 
 class TuneContext(_SingleProcess):
-    """A Ray Tune function trial with one worker."""
+    """A Ray Tune function trial with one worker, of which Tune has heard up to `known_epoch`."""
 
-    def report(self, metrics: Mapping[str, float], write_checkpoint: WriteCheckpoint) -> None:
+    def _send(self, metrics: dict[str, Any]) -> None:
         from ray import tune
 
-        with tempfile.TemporaryDirectory(prefix="gkm-checkpoint-") as directory:
-            write_checkpoint(Path(directory))
-            tune.report(dict(metrics), checkpoint=tune.Checkpoint.from_directory(directory))
-
-    @contextmanager
-    def latest_checkpoint(self) -> Iterator[Path | None]:
-        from ray import tune
-
-        with _opened(tune.get_checkpoint()) as directory:
-            yield directory
+        tune.report(metrics)
 
 
-class RayTrainContext:
-    """One worker of a Ray Train group: gradients averaged by DistributedDataParallel, checkpoints kept by worker 0."""
+class RayTrainContext(_Reporting):
+    """One worker of a Ray Train group: gradients averaged by DistributedDataParallel."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: TrialStore, known_epoch: int = 0) -> None:
         from ray import train
         from ray.train.torch import get_device
 
+        super().__init__(store, known_epoch)
         context = train.get_context()
         self.rank: int = context.get_world_rank()
         self.world_size: int = context.get_world_size()
         self.device: torch.device = get_device()
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # where NCCL puts the objects that are gathered
 
     def wrap(self, model: nn.Module) -> nn.Module:
         model = model.to(self.device)
@@ -173,34 +181,14 @@ class RayTrainContext:
         torch.distributed.all_reduce(summed)
         return [float(value) for value in summed]
 
-    def report(self, metrics: Mapping[str, float], write_checkpoint: WriteCheckpoint) -> None:
+    def gather(self, values: Sequence[Value]) -> list[Value]:
+        if self.world_size == 1:
+            return list(values)
+        shares: list[list[Value]] = [[] for _ in range(self.world_size)]
+        torch.distributed.all_gather_object(shares, list(values))
+        return [value for share in shares for value in share]
+
+    def _send(self, metrics: dict[str, Any]) -> None:
         from ray import train
 
-        if self.rank != 0:
-            train.report(dict(metrics))
-            return
-        with tempfile.TemporaryDirectory(prefix="gkm-checkpoint-") as directory:
-            write_checkpoint(Path(directory))
-            train.report(dict(metrics), checkpoint=train.Checkpoint.from_directory(directory))
-
-    @contextmanager
-    def latest_checkpoint(self) -> Iterator[Path | None]:
-        from ray import train
-
-        with _opened(train.get_checkpoint()) as directory:
-            yield directory
-
-
-def _name(metrics: Mapping[str, float]) -> str:
-    """Of the directory of an epoch's checkpoint: in their order, the oldest comes first."""
-    return f"epoch-{int(metrics['epoch']):07d}"
-
-
-@contextmanager
-def _opened(checkpoint: Any) -> Iterator[Path | None]:
-    if checkpoint is None:
-        yield None
-        return
-    with checkpoint.as_directory() as directory:
-        path = Path(directory)
-        yield path if is_complete(path) else None
+        train.report(metrics)

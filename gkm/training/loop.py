@@ -9,8 +9,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +20,35 @@ from gkm.config import TrialConfig
 from gkm.errors import InputError
 from gkm.losses import cost_name, learning_rate_at, multi_scale_loss
 from gkm.model.gkmnet import GKMNet
-from gkm.training.checkpoint import load_checkpoint, save_checkpoint
-from gkm.training.context import TrainingContext
+from gkm.training.best import PhotographScore, save_best
+from gkm.training.checkpoint import Checkpoint, save_checkpoint
+from gkm.training.context import TrainingContext, from_first
+from gkm.training.resuming import Identity, read_checkpoint
+from gkm.training.selection import Selection
+from gkm.training.usage import Usage
 
 Metrics = dict[str, float]
-Validate = Callable[[GKMNet], Mapping[str, float]]
-"""Scores the network on the validation photographs; called on every worker at the same epochs."""
-OnReport = Callable[[list[Metrics], GKMNet], None]
-"""Called on worker 0 with all validated epochs so far, the newest last, before that one is reported."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the network scores after an epoch, the same on every worker but for what was timed."""
+
+    metrics: Mapping[str, float]
+    photographs: tuple[PhotographScore, ...] = ()
+    """In the order of the data set."""
+
+
+Validate = Callable[[GKMNet], Validation]
+"""Scores the network on the validation photographs; called on every worker at the same epochs.
+
+Raises FloatingPointError, on every worker, where a restored photograph has values that are not finite."""
+Draw = Callable[[int, GKMNet], bytes | None]
+"""A picture (PNG) of restored photographs, if the validation of that number, counted from 1, is to have one."""
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss is no longer a number; the message says where and what to change."""
+    """Training has left the realm of numbers; the message says where and what to change."""
 
 
 class PairedBatch(Protocol):
@@ -54,19 +72,31 @@ def fit(
     validate: Validate,
     config: TrialConfig,
     context: TrainingContext,
-    on_report: OnReport | None = None,
+    *,
+    selection: Selection | None = None,
+    data: str | None = None,
+    draw: Draw | None = None,
 ) -> list[Metrics]:
     """Train `model` in place for `config.training.epochs` epochs and return the metrics of every validated epoch.
 
-    Resumes from the context's latest checkpoint. Each entry holds "epoch" (1-based), "train/loss", "learning_rate",
-    "seconds" (of training and validation since epoch 1, over all resumptions) and what `validate` returns.
+    Resumes from the newest whole checkpoint in the context's store; `data` is the fingerprint of the data set, for
+    checkpoints to be recognised by. Each entry holds "epoch" (1-based), "train/loss", "learning_rate", what `validate`
+    measures, "seconds" (of training and validation since epoch 1, over all resumptions), "time" (Unix seconds at which
+    the epoch was first finished), what `Usage` measures, "best/epoch" and "best/METRIC": of the weights that are kept.
 
-    Raises TrainingDivergedError when the loss becomes NaN or infinite.
+    Raises TrainingDivergedError when losses, weights or restored photographs are no longer finite, InputError where
+    the checkpoint belongs to something else, OSError where the store cannot be written; on every worker alike.
     """
+    selection = selection or Selection()
+    identity = Identity(config, selection, data)
     wrapped = context.wrap(model)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=config.optim.learning_rate, fused=True)
-    history = _resume(model, optimizer, config, context)
+    checkpoint, note = from_first(context, partial(read_checkpoint, context.store, identity), InputError)
+    history = _restore(model, optimizer, checkpoint) if checkpoint else []
+    context.resumed(history, note)
+
+    usage = Usage(context.device)
     epochs = config.training.epochs
     seconds_before = history[-1]["seconds"] if history else 0.0
     started = time.monotonic()
@@ -77,33 +107,31 @@ def fit(
         if (epoch + 1) % config.training.validate_every and epoch + 1 < epochs:
             continue
         model.eval()
+        try:
+            validation = validate(model)
+        except FloatingPointError as error:
+            raise _diverged(f"{error} after epoch {epoch + 1}", config) from None
         metrics: Metrics = {
             "epoch": float(epoch + 1),
             "train/loss": sum(losses) / len(losses),
             "learning_rate": learning_rate,
-            **validate(model),
+            **validation.metrics,
             "seconds": seconds_before + time.monotonic() - started,
+            "time": time.time(),
+            **usage.measure(),
         }
         losses.clear()
+        metrics |= _best(selection, metrics, history)
         history.append(metrics)
-        if on_report and context.rank == 0:
-            on_report(history, model)
-        state: dict[str, Any] = {"history": history, "fingerprint": config.fingerprint()}
-        context.report(metrics, partial(save_checkpoint, model, optimizer, state))
+        keep = partial(_keep, context, model, optimizer, identity, history, validation, draw)
+        from_first(context, keep, InputError, OSError)
+        context.report(metrics)
     model.eval()
     return history
 
 
-def _resume(
-    model: GKMNet, optimizer: torch.optim.Optimizer, config: TrialConfig, context: TrainingContext
-) -> list[Metrics]:
-    """Load the latest checkpoint, if any, into `model` and `optimizer`; returns the history it carries."""
-    with context.latest_checkpoint() as directory:
-        if directory is None:
-            return []
-        checkpoint = load_checkpoint(directory)
-    if checkpoint.state["fingerprint"] != config.fingerprint():
-        raise InputError(f"{directory}: the checkpoint belongs to other settings; start anew or restore the settings")
+def _restore(model: GKMNet, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> list[Metrics]:
+    """Load `checkpoint` into `model` and `optimizer`; returns the history it carries."""
     model.load_state_dict(checkpoint.weights)
     optimizer.load_state_dict(checkpoint.optimizer)
     for parameter, entries in optimizer.state.items():
@@ -115,6 +143,38 @@ def _resume(
     return history
 
 
+def _best(selection: Selection, metrics: Metrics, history: list[Metrics]) -> Metrics:
+    """The best epoch so far and its value, `metrics` being the newest."""
+    value, before = selection.value(metrics), history[-1] if history else {}
+    # Version 0.1.0 kept its best weights elsewhere: after one of its checkpoints the search for them begins anew.
+    if "best/epoch" in before and not selection.is_better(value, before[selection.best_key]):
+        return {"best/epoch": before["best/epoch"], selection.best_key: before[selection.best_key]}
+    return {"best/epoch": metrics["epoch"], selection.best_key: value}
+
+
+def _keep(
+    context: TrainingContext,
+    model: GKMNet,
+    optimizer: torch.optim.Optimizer,
+    identity: Identity,
+    history: list[Metrics],
+    validation: Validation,
+    draw: Draw | None,
+) -> None:
+    """Put the newest epoch into the store. The order matters: see `gkm.training.store`."""
+    store, newest = context.store, history[-1]
+    epoch = int(newest["epoch"])
+    if draw and (picture := draw(len(history), model)) is not None:
+        store.save_picture(epoch, picture)
+    if newest["best/epoch"] == epoch:
+        store.save_best(epoch, partial(save_best, model, validation.photographs))
+    store.save_checkpoint(epoch, partial(save_checkpoint, model, optimizer, {"history": history, **identity.state()}))
+    store.prune(
+        {int(metrics["epoch"]) for metrics in history[-2:]},
+        {int(metrics["best/epoch"]) for metrics in history[-2:] if "best/epoch" in metrics},
+    )
+
+
 def _train_epoch(
     model: nn.Module,
     batches: BatchSource,
@@ -124,13 +184,18 @@ def _train_epoch(
     epoch: int,
     learning_rate: float,
 ) -> float:
-    """One pass over the batches; the mean loss over steps and workers."""
+    """One pass over the batches; the mean loss over steps and workers.
+
+    A worker that meets a loss that is no number goes on to the end of the epoch, where the others learn of it: they
+    would wait for its gradients for ever.
+    """
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     cost = cost_name(config.loss.schedule, epoch, config.training.epochs)
     bfloat16 = config.training.precision == "bfloat16"
     model.train()
     total, steps = 0.0, 0
+    failures: list[str] = []
     for batch in batches.epoch(epoch):
         blurred_B3HW = batch.blurred_B3HW.to(context.device, non_blocking=True)
         sharp_B3HW = batch.sharp_B3HW.to(context.device, non_blocking=True)
@@ -143,11 +208,26 @@ def _train_epoch(
             nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingDivergedError(
-                f"the {cost} loss became {value} at epoch {epoch + 1}, step {steps + 1}; "
-                f"lower optim.learning_rate ({config.optim.learning_rate:g}) or set optim.clip_norm"
-            )
+            failures.append(f"the {cost} loss became {value} at epoch {epoch + 1}, step {steps + 1}")
+            if context.world_size == 1:
+                break
         optimizer.step()
         total, steps = total + value, steps + 1
+    if not failures and not _is_finite(model):
+        failures.append(f"the weights are no longer finite after epoch {epoch + 1}")
+    if everywhere := context.gather(failures[:1]):
+        raise _diverged(everywhere[0], config)
     total, count = context.sum([total, float(steps)])
     return total / count
+
+
+def _is_finite(model: nn.Module) -> bool:
+    """Weights and statistics."""
+    tensors = (tensor for tensor in model.state_dict().values() if tensor.is_floating_point())
+    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
+
+
+def _diverged(what: str, config: TrialConfig) -> TrainingDivergedError:
+    return TrainingDivergedError(
+        f"{what}; lower optim.learning_rate ({config.optim.learning_rate:g}) or set optim.clip_norm"
+    )

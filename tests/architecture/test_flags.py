@@ -44,7 +44,10 @@ def collect():
     lines = []
     for path in sorted(PIPELINES.glob("*.py")):
         module = importlib.import_module(f"pipelines.{path.stem}")
-        if hasattr(module, "main"):
+        if hasattr(module, "COMMANDS"):
+            for name, function in module.COMMANDS.items():
+                lines += [f"{path.name} {name}", *flags_of(function)]
+        elif hasattr(module, "main"):
             lines += [path.name, *flags_of(module.main)]
     return "\n".join(lines) + "\n"
 
@@ -84,6 +87,7 @@ def test_names_types_defaults_and_needs_are_all_seen():
         ("deblur", {"PHOTOS", "--out"}),
         ("promote", {"--rollback"}),
         ("evaluate_noise", {"--data"}),
+        ("submit", {"COMMAND", "--address"}),
     ],
 )
 def test_promised_names_are_there(pipeline, names):

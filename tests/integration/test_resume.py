@@ -1,6 +1,5 @@
 """A study whose driver is killed goes on where it was, and ends as if nothing had happened."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gkm.study.results import StudyResults, load_study
+from gkm.study.record import open_record
+from gkm.study.record_place import RecordPlace
+from gkm.study.results import StudyResults
 from gkm.tracking import open_tracking
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -19,9 +20,11 @@ DRIVER = """
 import sys
 from pathlib import Path
 from gkm.config import *
+from gkm.study.opening import Study
+from gkm.study.record_place import RecordPlace
+from gkm.study.run import run_study
 from gkm.study.session import start_ray
 from gkm.study.space import Choice, SearchSpace
-from gkm.study.tuner import Study, run_study
 from gkm.tracking import open_tracking
 
 workspace, data = Path(sys.argv[1]), sys.argv[2]
@@ -33,40 +36,47 @@ space = SearchSpace(
         loss=LossConfig(schedule="l2"),
         training=TrainingConfig(epochs=9),
     ),
-    trials=4, first_rung_epochs=1, reduction_factor=3,
+    trials=4, first_rung_epochs=1, reduction_factor=3, confirm=0,
 )
-tracking = open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db")
-tracking.prepare()
-study = Study("killed", space, data, str(workspace / "studies"), tracking, str(workspace / "cache"), seed=1)
-with start_ray("local", 1):
-    run_study(study)
+study = Study(
+    "killed",
+    space,
+    data,
+    str(workspace / "studies"),
+    open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db"),
+    RecordPlace(str(workspace / "studies")),
+    str(workspace / "cache"),
+    seed=1,
+)
+run_study(study, lambda: start_ray("local", 1))
 """
 
 
 def _start(workspace: Path, data: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "RAY_AIR_NEW_OUTPUT": "0", "OMP_NUM_THREADS": "1"}
-    environment["TUNE_GLOBAL_CHECKPOINT_S"] = "1"
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(workspace), str(data)], env=environment, stdout=subprocess.DEVNULL
     )
 
 
 def _results(workspace: Path) -> StudyResults:
-    return load_study(open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db"), "killed")
+    record = open_record(RecordPlace(str(workspace / "studies")), "killed")
+    assert record is not None
+    return record.results()
 
 
-def _kill_after(workspace: Path, data: Path, recorded: int) -> None:
-    """Start the study and kill its driver with -9 once its rungs hold `recorded` values."""
+def _kill_after(workspace: Path, data: Path, epochs: int) -> None:
+    """Start the study and kill its driver with -9 once its trials have kept so many epochs."""
     process = _start(workspace, data)
-    rungs = workspace / "studies" / "killed" / "rungs.asha"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        if (
-            rungs.exists()
-            and sum(len(values) for values in json.loads(rungs.read_text())["rungs"].values()) >= recorded
-        ):
+        newest: dict[str, int] = {}
+        for path in workspace.glob("studies/killed/trials/*/checkpoints/epoch-*"):
+            trial = path.parts[-3]
+            newest[trial] = max(newest.get(trial, 0), int(path.name[6:]))
+        if sum(newest.values()) >= epochs:
             break
-        time.sleep(0.2)
+        time.sleep(0.1)
     assert process.poll() is None, "the study ended before it could be killed"
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -79,20 +89,20 @@ def test_a_study_killed_twice_ends_like_an_undisturbed_one(tmp_path: Path, tiny_
     undisturbed = _results(tmp_path / "a")
 
     (tmp_path / "b").mkdir()
-    for recorded in (2, 4):
-        _kill_after(tmp_path / "b", tiny_data, recorded)
+    for epochs in (3, 11):
+        _kill_after(tmp_path / "b", tiny_data, epochs)
     assert _start(tmp_path / "b", tiny_data).wait(timeout=200) == 0
     resumed = _results(tmp_path / "b")
 
     assert [trial.number for trial in resumed.trials] == [0, 1, 2, 3]
-    assert resumed.best is not None
-    assert undisturbed.best is not None
-    assert resumed.best.number == undisturbed.best.number
     for ours, theirs in zip(resumed.trials, undisturbed.trials, strict=True):
-        assert ours.parameters == theirs.parameters
-        assert (ours.number, ours.status) == (theirs.number, theirs.status)
-        # Reports are asynchronous: a stop may come an epoch or two late, in either study.
-        assert abs(ours.epochs - theirs.epochs) <= 2
+        assert (ours.number, ours.status, ours.parameters) == (theirs.number, theirs.status, theirs.parameters)
         assert [metrics["epoch"] for metrics in ours.history] == list(range(1, ours.epochs + 1))
-        for mine, other in zip(ours.history, theirs.history, strict=False):
-            assert mine["val/psnr"] == other["val/psnr"]
+        assert [metrics["val/psnr"] for metrics in ours.history] == [metrics["val/psnr"] for metrics in theirs.history]
+    assert resumed.ranked()[0].number == undisturbed.ranked()[0].number
+
+    tracking = open_tracking(tmp_path / "b", f"sqlite:///{tmp_path / 'b'}/mlflow.db")
+    for trial in resumed.trials:
+        assert trial.run_id is not None
+        points = tracking.call("get_metric_history", trial.run_id, "val/psnr")
+        assert sorted(point.step for point in points) == list(range(1, trial.epochs + 1))

@@ -1,19 +1,25 @@
-"""Studies on real Ray, Optuna and MLflow: from a search space to tracked trials, stopped, failed and resumed."""
+"""Studies on real Ray, Optuna and MLflow: from a search space to trials that end, are confirmed and grow in number."""
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.errors import InputError
-from gkm.study.results import StudyResults, load_study
+from gkm.study.budget import Budget
+from gkm.study.grid import Arms
+from gkm.study.record import RecordPlace, load_study
+from gkm.study.results import StudyResults
+from gkm.study.run import Outcome, Study, Unwatched, find_finished, run_study
 from gkm.study.session import start_ray
 from gkm.study.space import Choice, SearchSpace
-from gkm.study.tuner import Study, run_study
-from gkm.tracking import Tracking, open_tracking
+from gkm.tracking import open_tracking
 from gkm.training.checkpoint import load_weights
 
 pytestmark = pytest.mark.ray
@@ -31,7 +37,16 @@ SPACE = SearchSpace(
     trials=5,
     first_rung_epochs=1,
     reduction_factor=2,
+    confirm=2,
 )
+
+
+class Listener(Unwatched):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def said(self, text: str) -> None:
+        self.lines.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -41,76 +56,132 @@ def ray_session() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("workspace")
+def make(ray_session: None, tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Callable[..., Study]:
+    workspace = tmp_path_factory.mktemp("workspace")
 
+    def study(name: str, space: SearchSpace | Arms, **more: object) -> Study:
+        tracking = open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db")
+        place, cache = RecordPlace(str(workspace / "studies")), str(workspace / "cache")
+        return Study(name, space, str(tiny_data), str(workspace / "studies"), tracking, place, cache, **more)  # type: ignore[arg-type]
 
-def _study(workspace: Path, data: Path, name: str, space: SearchSpace) -> Study:
-    tracking = open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db")
-    tracking.prepare()
-    return Study(name, space, str(data), str(workspace / "studies"), tracking, str(workspace / "cache"))
+    return study
 
 
 @pytest.fixture(scope="module")
-def finished(ray_session: None, workspace: Path, tiny_data: Path) -> tuple[StudyResults, Tracking, list[str]]:
-    lines: list[str] = []
-    study = _study(workspace, tiny_data, "first", SPACE)
-    results = run_study(study, lambda progress, what: lines.append(what))
-    return results, study.tracking, lines
+def first(make: Callable[..., Study]) -> tuple[Study, Outcome, list[str]]:
+    listener, study = Listener(), make("first", SPACE)
+    outcome = run_study(study, nullcontext, listener)
+    return study, outcome, listener.lines
 
 
-def test_every_trial_is_a_child_run_with_settings_metrics_and_an_end(
-    finished: tuple[StudyResults, Tracking, list[str]],
-) -> None:
-    results, tracking, lines = finished
-    assert [trial.number for trial in results.trials] == [0, 1, 2, 3, 4]
-    assert {trial.status for trial in results.trials} <= {"finished", "stopped"}
-    assert results.count("stopped") >= 1
+def test_every_trial_is_a_child_run_with_settings_metrics_and_an_end(first: tuple[Study, Outcome, list[str]]) -> None:
+    study, outcome, lines = first
+    results = outcome.results
+    assert (results.status, outcome.failure, outcome.signal) == ("finished", None, None)
+    searched = [trial for trial in results.trials if trial.phase == "search"]
+    assert [trial.number for trial in searched] == [0, 1, 2, 3, 4]
+    assert {trial.status for trial in results.trials} == {"finished", "stopped"}
     assert results.trials[0].parameters == dict(SPACE.baseline)
     for trial in results.trials:
         assert trial.config.flat() | trial.parameters == trial.config.flat()
         assert [metrics["epoch"] for metrics in trial.history] == list(range(1, trial.epochs + 1))
         assert {"train/loss", "val/psnr", "val/ssim", "val/loss", "learning_rate", "seconds"} <= set(trial.history[0])
-        tags = tracking.tags(trial.run_id)
-        assert tags["mlflow.parentRunId"] == results.run_id
+        assert trial.run_id is not None
+        tags = study.tracking.tags(trial.run_id)
         assert tags["gkm.data"] == results.data_fingerprint
         assert {"gkm.version.torch", "gkm.seed", "gkm.fingerprint"} <= set(tags)
-    assert any("stopped: behind the other trials" in line for line in lines)
+    assert any("stopped: behind" in line for line in lines)
+
+
+def test_a_trial_has_one_value_everywhere(first: tuple[Study, Outcome, list[str]]) -> None:
+    """That of the weights it keeps: in the record, in MLflow at every epoch, and in the results."""
+    study, outcome, _ = first
+    plain = optuna.load_study(study_name="first", storage=study.record.storage("first"))
+    for trial in outcome.results.trials:
+        scores = [metrics["val/psnr"] for metrics in trial.history]
+        best = {epoch: max(scores[:epoch]) for epoch in range(1, len(scores) + 1)}
+        assert plain.trials[trial.number].intermediate_values == pytest.approx(best)
+        assert plain.trials[trial.number].value == pytest.approx(trial.score)
+        points = study.tracking.call("get_metric_history", trial.run_id, "best/val/psnr")
+        assert {point.step: point.value for point in points} == pytest.approx(best)
+        wanted = {"finished": "COMPLETE", "stopped": "PRUNED"}[trial.status]
+        assert plain.trials[trial.number].state.name == wanted
+
+
+def test_the_best_settings_are_confirmed_with_fresh_seeds(first: tuple[Study, Outcome, list[str]]) -> None:
+    results = first[1].results
+    confirmed = [trial for trial in results.trials if trial.phase == "confirm"]
+    assert [trial.seed for trial in confirmed] == [1, 1]
+    assert [trial.status for trial in confirmed] == ["finished", "finished"]
+    assert results.winner is not None
+    assert results.winner.confirmed == max(trial.score for trial in confirmed)
+    assert {trial.group for trial in confirmed} == {setting.number for setting in results.ranked()[:2]}
 
 
 def test_the_best_weights_of_the_best_trial_can_be_loaded_from_its_run(
-    finished: tuple[StudyResults, Tracking, list[str]], tmp_path: Path
+    first: tuple[Study, Outcome, list[str]], tmp_path: Path
 ) -> None:
-    results, tracking, _ = finished
-    assert results.best is not None
-    assert results.best.score == max(trial.score for trial in results.trials)
-    weights = tracking.download(results.best.run_id, "weights", tmp_path)
-    assert load_weights(weights).config == results.best.config.model
-    assert tracking.download(results.best.run_id, "validation.png", tmp_path).stat().st_size > 1000
+    study, outcome, _ = first
+    best = outcome.results.best
+    assert best is not None
+    assert best.run_id is not None
+    weights = study.tracking.download(best.run_id, "weights", tmp_path)
+    assert load_weights(weights).config == best.config.model
+    assert best.photographs is not None
+    assert sum(best.photographs) / len(best.photographs) == pytest.approx(best.score, abs=1e-4)
 
 
-def test_a_finished_study_is_not_run_again(
-    finished: tuple[StudyResults, Tracking, list[str]], workspace: Path, tiny_data: Path
-) -> None:
-    results = finished[0]
-    lines: list[str] = []
-    again = run_study(_study(workspace, tiny_data, "first", SPACE), lambda progress, what: lines.append(what))
-    assert not lines
-    assert [trial.run_id for trial in again.trials] == [trial.run_id for trial in results.trials]
+def test_a_finished_study_is_not_run_again(first: tuple[Study, Outcome, list[str]]) -> None:
+    found = find_finished(first[0])
+    assert found is not None
+    assert not found.worked
+    assert [trial.run_id for trial in found.results.trials] == [trial.run_id for trial in first[1].results.trials]
 
 
 def test_a_study_of_that_name_with_another_search_is_refused(
-    finished: tuple[StudyResults, Tracking, list[str]], workspace: Path, tiny_data: Path
+    first: tuple[Study, Outcome, list[str]], make: Callable[..., Study]
 ) -> None:
     other = SearchSpace({"model.num_kernels": Choice(1, 3)}, base=BASE, trials=5)
-    with pytest.raises(InputError, match="study first: exists with another space"):
-        run_study(_study(workspace, tiny_data, "first", other))
+    with pytest.raises(InputError, match="study first: exists with another search space"):
+        run_study(make("first", other), nullcontext)
+    with pytest.raises(InputError, match="study first: exists with another search seed"):
+        run_study(make("first", SPACE, seed=1), nullcontext)
+
+
+def test_a_study_can_grow(first: tuple[Study, Outcome, list[str]]) -> None:
+    study, outcome, _ = first
+    grown = run_study(replace(study, space=SPACE.within(Budget(trials=6)), confirm=0), nullcontext).results
+    assert grown.trials[: len(outcome.results.trials)] == outcome.results.trials
+    assert len(grown.trials) == len(outcome.results.trials) + 1
+    assert grown.status == "finished"
 
 
 @pytest.mark.slow
-def test_a_diverged_trial_fails_with_its_reason_and_the_study_goes_on(
-    ray_session: None, workspace: Path, tiny_data: Path
-) -> None:
+def test_an_ablation_trains_every_arm_with_every_seed(make: Callable[..., Study]) -> None:
+    arms = {"as it is": {}, "one kernel": {"model.num_kernels": 1}}
+    space = Arms(arms, reference="as it is", base=BASE.with_values({"training.epochs": 2}), seeds=(0, 1, 2))
+    results = run_study(make("arms", space), nullcontext).results
+    assert [(trial.arm, trial.seed, trial.status) for trial in results.trials] == [
+        (arm, seed, "finished") for seed in (0, 1, 2) for arm in arms
+    ]
+    assert [[trial.config.training.seed for trial in setting.trials] for setting in results.settings] == [[0, 1, 2]] * 2
+    assert all(trial.photographs is not None and len(trial.photographs) == 2 for trial in results.trials)
+
+
+@pytest.mark.slow
+def test_a_searched_seed_is_the_one_that_trains(make: Callable[..., Study]) -> None:
+    space = SearchSpace({"training.seed": Choice(3, 4)}, base=BASE.with_values({"training.epochs": 1}), trials=3)
+    results = run_study(make("seeds", space), nullcontext).results
+    losses = {}
+    for trial in results.trials:
+        assert trial.config.training.seed == trial.seed == trial.parameters["training.seed"]
+        losses.setdefault(trial.seed, set()).add(trial.history[0]["train/loss"])
+    assert all(len(values) == 1 for values in losses.values())
+    assert len({value for values in losses.values() for value in values}) == len(losses)
+
+
+@pytest.mark.slow
+def test_a_diverged_trial_fails_with_its_reason_and_the_study_goes_on(make: Callable[..., Study]) -> None:
     # Applied sixteen times, wide kernels that all grew by 1 in the first step overflow in the second.
     kernels = {"model.gcm": "learned_random", "model.max_kernel_size": 21}
     base = BASE.with_values({**kernels, "model.iterations_per_scale": 8, "model.share_iterations": True})
@@ -120,9 +191,10 @@ def test_a_diverged_trial_fails_with_its_reason_and_the_study_goes_on(
         baseline={"optim.learning_rate": 1.0},
         trials=3,
         first_rung_epochs=2,
+        confirm=0,
     )
-    study = _study(workspace, tiny_data, "diverging", space)
-    results = run_study(study)
+    study = make("diverging", space)
+    results: StudyResults = run_study(study, nullcontext).results
     failed = [trial for trial in results.trials if trial.status == "failed"]
     assert failed[0].number == 0
     assert "lower optim.learning_rate" in str(failed[0].reason)
@@ -132,12 +204,12 @@ def test_a_diverged_trial_fails_with_its_reason_and_the_study_goes_on(
         assert results.best.status == "finished"
 
 
-def test_an_unknown_study_lists_those_that_exist(finished: tuple[StudyResults, Tracking, list[str]]) -> None:
-    with pytest.raises(InputError, match=r"study missing: is not in the tracking store \(there: first"):
-        load_study(finished[1], "missing")
+def test_an_unknown_study_lists_those_that_exist(first: tuple[Study, Outcome, list[str]]) -> None:
+    with pytest.raises(InputError, match=r"study missing: is not on record in .* \(there: .*first"):
+        load_study(first[0].record, "missing")
 
 
 @pytest.mark.slow
 def test_importing_the_results_of_a_study_does_not_import_ray() -> None:
-    code = "import sys, gkm.study.results; sys.exit('ray' in sys.modules)"
+    code = "import sys, gkm.study.results, gkm.study.record; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

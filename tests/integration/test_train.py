@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gkm.tracking import open_tracking
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "model.width": 2,
@@ -36,6 +38,22 @@ def _settings(**changes: object) -> list[str]:
     return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
 
 
+def _uri(workspace: Path) -> str:
+    return f"sqlite:///{workspace}/mlflow.db"
+
+
+def _run_id(output: str) -> str:
+    found = re.search(r"run (\w{32}): \d+ validated epochs", output)
+    assert found, output
+    return found[1]
+
+
+def _steps(workspace: Path, run_id: str) -> list[int]:
+    """The epochs of a run as the store has them, doubled ones and all."""
+    points = open_tracking(workspace, _uri(workspace)).call("get_metric_history", run_id, "val/psnr")
+    return sorted(point.step for point in points)
+
+
 def _losses(output: str, name: str) -> tuple[float, float]:
     found = re.search(rf"{name} loss ([\d.]+) -> ([\d.]+)", output)
     assert found, output
@@ -45,15 +63,19 @@ def _losses(output: str, name: str) -> tuple[float, float]:
 @pytest.mark.slow
 @pytest.mark.ray
 def test_two_ray_workers_train_one_network_and_its_loss_falls(tmp_path: Path, tiny_data: Path) -> None:
-    arguments = ("--data", tiny_data, "--workspace", tmp_path, "--workers", 2, *_settings())
-    done = _run("train.py", *arguments)
+    arguments = ("--data", tiny_data, "--workspace", tmp_path, *_settings())
+    done = _run("train.py", *arguments, "--workers", 2)
     assert done.returncode == 0, done.stderr
+    assert "training 3 epochs on 2 Ray workers" in done.stderr
     first, last = _losses(done.stdout, "training")
     assert last < first
+    run_id = _run_id(done.stdout)
+    assert _steps(tmp_path, run_id) == [1, 2, 3]
+    weights = open_tracking(tmp_path, _uri(tmp_path)).download(run_id, "weights", tmp_path / "weights")
+    assert sorted(path.name for path in weights.iterdir()) == ["model.json", "model.safetensors"]
     again = _run("train.py", *arguments)
     assert again.returncode == 0
-    run = re.compile(r"run (\w{32}): 3 validated epochs")
-    assert run.search(again.stdout)[1] == run.search(done.stdout)[1]  # type: ignore[index]
+    assert f"run {run_id} has been trained already" in again.stdout, "the number of workers is no setting"
 
 
 @pytest.mark.slow
@@ -68,11 +90,43 @@ def test_real_defocus_pairs_lower_the_validation_loss(tmp_path: Path, shared_dat
     assert best < first
 
 
-def test_a_finished_trial_is_found_finished(tmp_path: Path, tiny_data: Path) -> None:
+def test_a_finished_trial_is_found_finished_without_starting_ray(tmp_path: Path, tiny_data: Path) -> None:
     arguments = ("--data", tiny_data, "--workspace", tmp_path, *_settings())
-    first, second = _run("train.py", *arguments), _run("train.py", *arguments)
-    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
-    assert first.stdout == second.stdout
+    first = _run("train.py", *arguments)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == "training 3 epochs in this process\n"
+    second = _run("train.py", *arguments, "--workers", 2, "--ray", "127.0.0.1:1")
+    assert second.returncode == 0, second.stderr
+    said, *figures = second.stdout.splitlines()
+    run = _run_id(first.stdout)
+    assert re.fullmatch(rf"run {run} has been trained already \([\d.]+ dB\); repeat it with --from-run {run}", said)
+    assert figures == first.stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_a_run_is_repeated_as_a_new_run_with_the_same_result(tmp_path: Path, tiny_data: Path) -> None:
+    first = _run("train.py", "--data", tiny_data, "--workspace", tmp_path, *_settings())
+    original = _run_id(first.stdout)
+    for times in (2, 3):
+        again = _run("train.py", "--workspace", tmp_path, "--from-run", original[:6])
+        assert again.returncode == 0, again.stderr
+        record = open_tracking(tmp_path, _uri(tmp_path)).trial(_run_id(again.stdout))
+        assert record.run_id != original
+        assert record.trial_id.endswith(f"-repeat-{times}")
+        assert record.tags["gkm.repeats"] == original
+        assert record.tags["gkm.data_location"] == str(tiny_data)
+        assert f"run {original}, which this one repeats, reached" in again.stdout
+        assert "a difference of +0.0000 dB" in again.stdout
+    for arguments, sentence in (
+        (["--from-run", "0" * 32], "there is no trial with that run id"),
+        (["--from-run", "xyz"], "is no run id"),
+        (["--from-run", original, "--set", "model.width=4"], "takes all settings from that run"),
+        (["--from-run", original, "--data", "nowhere"], "nowhere"),
+        ([], "give a prepared data set with --data"),
+    ):
+        refused = _run("train.py", "--workspace", tmp_path, *arguments)
+        assert refused.returncode == 2
+        assert sentence in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -84,6 +138,8 @@ def test_a_finished_trial_is_found_finished(tmp_path: Path, tiny_data: Path) -> 
         (["--set", "model.wdth=8"], "did you mean model.width?"),
         (["--config", "none.json"], "none.json: cannot be read"),
         (["--data", "nowhere"], "nowhere"),
+        (["--set", "data.crop_pixels=96"], "has 72 pixels a side, fewer than data.crop_pixels = 96"),
+        (["--tracking-uri", "http://127.0.0.1:9"], "no MLflow server answers there"),
         (["--set", "data.batch_size=3", "--workers", "2"], "cannot be divided among 2 workers"),
     ],
 )

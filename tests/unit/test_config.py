@@ -4,8 +4,9 @@ import json
 from typing import Literal, get_args, get_origin
 
 import pytest
+from pydantic import Field
 
-from gkm.config import ModelConfig, TrialConfig, setting_paths
+from gkm.config import ModelConfig, Settings, TrialConfig, setting_paths
 from gkm.errors import InputError
 
 CANDIDATES = (True, False, 1, 2, 3, 5, 9, 128, 0.5)
@@ -137,3 +138,27 @@ def test_bad_assignments_are_refused(text, words):
 def test_every_scale_that_fits_the_crop_is_allowed():
     smallest = TrialConfig().with_values({"model.num_scales": 6, "data.crop_pixels": 256})
     assert smallest.model.num_scales == 6
+
+
+def test_the_fingerprint_of_the_papers_settings_never_changes():
+    """Checkpoints, studies and runs are recognised by it."""
+    assert TrialConfig().fingerprint() == "b4bb3bbdd837"
+
+
+def test_a_newer_setting_changes_fingerprints_only_where_it_is_used():
+    class NewerModel(ModelConfig):
+        dropout: float = Field(default=0.0, json_schema_extra={"since": 2})
+
+    class Newer(Settings):
+        kind: str = Field(default="none", json_schema_extra={"since": 2})
+
+    class NewerTrial(TrialConfig):
+        model: NewerModel = NewerModel()
+        augmentation: Newer = Field(default=Newer(), json_schema_extra={"since": 2})
+
+    assert NewerTrial().fingerprint() == TrialConfig().fingerprint()
+    narrow = {"model.width": 8}
+    assert NewerTrial().with_values(narrow).fingerprint() == TrialConfig().with_values(narrow).fingerprint()
+    used = [{"model.dropout": 0.1}, {"augmentation.kind": "blur"}, {"model.dropout": 0.2}]
+    prints = {NewerTrial().with_values(values).fingerprint() for values in used}
+    assert len(prints | {TrialConfig().fingerprint()}) == 4

@@ -17,7 +17,7 @@ from gkm.model.gkmnet import GKMNet
 from gkm.registry import load, promote, register, register_best, rollback
 from gkm.registry.promotion import events
 from gkm.registry.versions import aliases, find, versions
-from gkm.study.results import load_study
+from gkm.study.results import StudyResults, TrialRow
 from gkm.tracking import Tracking, open_tracking
 from gkm.training.checkpoint import load_weights, save_weights
 
@@ -119,18 +119,18 @@ def test_a_registration_cut_short_before_its_alias_is_completed(tracking: Tracki
 
 
 def test_the_best_trial_of_a_study_is_registered_once(tracking: Tracking, trained: Path, tmp_path: Path) -> None:
-    study = tracking.start_study("s", parameters={}, tags={})
+    rows = []
     for number, psnr in enumerate((20.0, 21.5, 21.0)):
         run = tracking.start_trial(
-            f"t{number}", study_run_id=study.run_id, number=number, config=TrialConfig(), searched={}, tags={}
+            f"t{number}", study_run_id=None, number=number, config=TrialConfig(), searched={}, tags={}
         )
-        run.log_epoch(1, {"val/psnr": psnr})
-        run.finish("finished")
-    results = load_study(tracking, "s")
+        history = ({"epoch": 1.0, "val/psnr": psnr},)
+        rows.append(TrialRow(number, "finished", TrialConfig(), history=history, group=number, run_id=run.run_id))
+    results = StudyResults("s", tuple(rows))
     with pytest.raises(InputError, match="keeps no weights"):
         register_best(tracking, results)
     assert versions(tracking) == []
-    best = tracking.find_trial(study.run_id, "t1")
+    best = rows[1].run_id
     assert best is not None
     for path in trained.iterdir():
         tracking.log_file(best, path, "weights")
@@ -175,6 +175,18 @@ def test_lost_weights_are_named(tracking: Tracking, register_as_good_as: Registe
     register_as_good_as(1.0)
     shutil.rmtree(tmp_path / "runs" / "artifacts")
     with pytest.raises(InputError, match=r"gkmnet version 1.*weights cannot be fetched from"):
+        load(tracking)
+
+
+def test_weights_changed_after_registration_are_refused(
+    tracking: Tracking, register_as_good_as: Register, tmp_path: Path
+) -> None:
+    register_as_good_as(1.0)
+    weights = next((tmp_path / "runs" / "artifacts").rglob("data/weights/model.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(InputError, match=r"gkmnet version 1 .*weights are not those that were registered"):
         load(tracking)
 
 

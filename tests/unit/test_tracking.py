@@ -1,17 +1,33 @@
 """Runs in a real sqlite store: found again rather than made twice, whatever restarts or other processes do."""
 
+import errno
 import json
 import pickle
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gkm.config import TrialConfig
 from gkm.errors import InputError
-from gkm.tracking import Tracking, TrialRun, default_tracking_uri, environment_tags, open_tracking, redacted
+from gkm.tracking import (
+    DataInput,
+    Point,
+    Status,
+    Tracking,
+    TrackingAwayError,
+    TrialRun,
+    as_away,
+    default_tracking_uri,
+    environment_tags,
+    open_tracking,
+    redacted,
+)
 
 CONFIG = TrialConfig()
 
@@ -188,6 +204,133 @@ def test_a_store_that_cannot_be_used_is_one_quick_sentence(
         open_tracking(tmp_path, uri).prepare()
     assert "hunter2" not in str(caught.value)
     assert Path("notes.txt").read_text() == "these are my notes, not runs"
+
+
+def test_points_logged_again_with_their_time_are_stored_once(tracking: Tracking) -> None:
+    run = start(tracking)
+    for metrics in ({"val/psnr": 20.5, "val/loss": float("nan")}, {"val/psnr": 20.5, "val/loss": float("nan")}):
+        tracking.log_metrics(run.run_id, metrics, 3, timestamp_seconds=1.76e9 + 0.123)
+    run.log_epoch(4, {"val/psnr": 21.0}, timestamp_seconds=1.76e9 + 5)
+    (first, second) = tracking.call("get_metric_history", run.run_id, "val/psnr")
+    assert (first.step, first.timestamp, second.step) == (3, 1760000000123, 4)
+    assert len(tracking.call("get_metric_history", run.run_id, "val/loss")) == 1
+    times = [entry["time"] for entry in tracking.history(run.run_id, ["val/psnr"], times=True)]
+    assert times == [1760000000.123, 1760000005.0]
+
+
+def test_a_batch_may_be_larger_than_mlflow_allows(tracking: Tracking) -> None:
+    run = start(tracking)
+    points = [Point(name, step / 2, step, 1000 + step) for step in range(900) for name in ("a", "b")]
+    parameters = {f"p{number}": str(number) for number in range(250)}
+    tags = {f"t{number}": str(number) for number in range(150)}
+    tracking.log_batch(run.run_id, points=points, parameters=parameters, tags=tags | {"long": "x" * 9000})
+    stored = tracking.call("get_run", run.run_id).data
+    assert len(tracking.call("get_metric_history", run.run_id, "b")) == 900
+    assert parameters.items() <= stored.params.items()
+    assert tags.items() <= stored.tags.items()
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [("interrupted", "KILLED"), ("stopped", "FINISHED"), ("refused", "FAILED"), ("failed", "FAILED")],
+)
+def test_how_a_run_ended_in_the_words_of_mlflow(tracking: Tracking, status: Status, shown: str) -> None:
+    run = start(tracking)
+    run.finish(status)
+    record = tracking.trial(run.run_id)
+    assert (record.status, record.status_in_mlflow) == (status, shown)
+
+
+def test_pictures_have_a_key_and_steps_and_are_kept_once(tracking: Tracking, tmp_path: Path) -> None:
+    file = tmp_path / "p.png"
+    Image.new("RGB", (5, 4)).save(file)
+    for _ in range(2):
+        run = start(tracking)
+        for epoch in (1, 20):
+            run.log_picture("validation", epoch, file.read_bytes(), timestamp_seconds=1.76e9 + epoch)
+    assert tracking.picture_steps(run.run_id, "validation") == {1, 20}
+    assert tracking.picture_steps(run.run_id, "other") == set()
+    assert len(tracking.call("list_artifacts", run.run_id, "images")) == 4
+    assert tracking.tags(run.run_id)["mlflow.loggedImages"] == "True"
+
+
+def test_a_data_set_is_an_input_without_its_password(tracking: Tracking) -> None:
+    run = start(tracking)
+    for _ in range(2):
+        tracking.log_inputs(run.run_id, [DataInput("d train", "0123", "s3://me:hunter2@bucket/d", "training")])
+    (logged,) = tracking.call("get_run", run.run_id).inputs.dataset_inputs
+    assert (logged.dataset.name, logged.dataset.digest, logged.dataset.source_type) == ("d train", "0123", "s3")
+    assert "hunter2" not in logged.dataset.source
+    assert [(tag.key, tag.value) for tag in logged.tags] == [("mlflow.data.context", "training")]
+
+
+def test_links_lead_to_a_study_or_a_run(tracking: Tracking) -> None:
+    experiment = tracking.experiment_id
+    link = tracking.ui_link(study="it's")
+    assert link.startswith("mlflow ui --backend-store-uri ")
+    assert link.endswith(
+        f"http://127.0.0.1:5000/#/experiments/{experiment}/runs?workflowType=machine_learning"
+        "&searchFilter=tags.%60gkm.study%60%20%3D%20%22it%27s%22"
+    )
+    assert tracking.ui_link("abc").endswith(f"/#/experiments/{experiment}/runs/abc")
+    assert tracking.find_study_run("") is None
+    assert tracking.find_study_run("0" * 32) is None
+    run = start(tracking)
+    assert tracking.find_study_run(run.run_id) == run.run_id
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("(sqlite3.OperationalError) database or disk is full", "its disk is full"),
+        ("(sqlite3.OperationalError) attempt to write a readonly database", "its database cannot be written"),
+        ("(sqlite3.OperationalError) disk I/O error", "its disk fails"),
+        ("API request failed with exception: [Errno 111] Connection refused", "connection refused"),
+        ("API request to http://h failed with timeout exception", "no answer in time"),
+    ],
+)
+def test_a_store_that_is_away_is_told_from_a_mistake(
+    tracking: Tracking, said: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    from gkm.tracking import store
+
+    class Broken:
+        def get_run(self, run_id: str) -> None:
+            raise MlflowException(said)
+
+    monkeypatch.setattr(store, "client", lambda uri: Broken())
+    monkeypatch.setattr(store, "LOCKED_SECONDS", 0.0)
+    with pytest.raises(TrackingAwayError, match=why) as caught:
+        tracking.tags("x")
+    assert caught.value.why == why
+    said = "metric names cannot hold @"
+    with pytest.raises(MlflowException, match="cannot hold"):
+        tracking.tags("x")
+
+
+def test_a_full_disk_under_the_artifacts_is_being_away() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/runs/artifacts/x")
+    away = as_away("sqlite:///x", full)
+    assert away is not None
+    assert away.why == "its disk is full"
+    assert as_away("sqlite:///x", FileNotFoundError(errno.ENOENT, "No such file", "x")) is None
+    assert as_away("sqlite:///x", ZeroDivisionError("5")) is None
+
+
+def test_a_server_that_never_answers_is_given_up_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With MLflow's own settings one call takes up to sixteen minutes."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr("gkm.tracking.store.check", lambda uri: None)
+        began = time.monotonic()
+        with pytest.raises(TrackingAwayError, match="no answer in time"):
+            Tracking(uri, None).tags("x")
+        assert time.monotonic() - began < 30
 
 
 def test_environment_tags_describe_code_and_hardware_but_no_host() -> None:

@@ -185,7 +185,7 @@ def test_training_outlasts_a_server_that_is_silent_and_resumes(server, job: Job,
     _killed(job, "epoch-0000002/SHA256SUMS", trials, *job.train(tiny))
     out = _outlasted(job, server.frozen, "epoch-0000003", trials, *job.train(tiny), seconds=SILENT_SECONDS)
     assert f"{EPOCHS} validated epochs of {EPOCHS}" in out
-    epochs = {name.split("/")[1] for name in storage.list_files(trials)}
+    epochs = {name.split("/")[2] for name in storage.list_files(trials) if "/checkpoints/" in name}
     assert epochs == {f"epoch-{EPOCHS - 1:07d}", f"epoch-{EPOCHS:07d}"}
 
 

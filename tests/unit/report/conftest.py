@@ -1,5 +1,6 @@
-"""A made-up study with every kind of trial, and made-up test scores, to build pages from."""
+"""Made-up studies with every kind of trial, and made-up test scores, to build pages from."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.evaluation import ImageScore
 from gkm.report import Baseline, Example, Inside, Kernels, NoiseScores, TestScores
+from gkm.study.budget import Budget, Spent
+from gkm.study.objective import PSNR, Objective
 from gkm.study.results import StudyResults, TrialRow
 
 BASE = TrialConfig(
@@ -36,40 +39,130 @@ PATHS = (
 )
 REASONS = {
     "failed": "the l2 loss became nan at epoch 3, step 5; lower optim.learning_rate (0.0098) or set optim.clip_norm",
-    "stopped": "stopped at rung of 4 epochs",
+    "stopped": "behind 3 of 4 other trials at epoch 4",
 }
+PHOTOGRAPHS = ("barn/barn-1", "barn/barn-2", "lake/lake-1", "rocks/rocks-1")
+BLURRED = (24.9, 25.6, 26.0, 25.1)
 
 
 def made_up_trial(number: int, row: tuple[Any, ...]) -> TrialRow:
     *values, status, epochs = row
     parameters = dict(zip(PATHS, values, strict=True))
     reach = 25.6 + 0.23 * math.sin(3 * number + 1)
-    history = [
-        {
-            "epoch": float(epoch),
-            "train/loss": (0.3 if epoch in (7, 8, 9, 13, 14, 15) and values[4] == "paper" else 0.012) / epoch**0.2,
-            "val/psnr": reach + 0.9 * (1 - math.exp(-epoch / 5)) + 0.05 * math.sin(number + 2 * epoch),
-            "val/ssim": 0.78 + 0.02 * (1 - math.exp(-epoch / 5)) + 0.003 * number,
-            "learning_rate": 1e-3,
-            "seconds": 3.7 * epoch,
-        }
-        for epoch in range(1, epochs + 1)
-    ]
+    history: list[dict[str, float]] = []
+    for epoch in range(1, epochs + 1):
+        psnr = reach + 0.9 * (1 - math.exp(-epoch / 5)) + 0.05 * math.sin(number + 2 * epoch)
+        history.append(
+            {
+                "epoch": float(epoch),
+                "train/loss": (0.3 if epoch in (7, 8, 9, 13, 14, 15) and values[4] == "paper" else 0.012) / epoch**0.2,
+                "val/psnr": psnr,
+                "best/val/psnr": max(psnr, history[-1]["best/val/psnr"] if history else psnr),
+                "val/ssim": 0.78 + 0.02 * (1 - math.exp(-epoch / 5)) + 0.003 * number,
+                "learning_rate": 1e-3,
+                "seconds": 3.7 * epoch,
+            }
+        )
     return TrialRow(
         number=number,
-        trial_id=f"trial-{number}",
         run_id=f"{number:032x}",
         status=status,
         reason=REASONS.get(status),
         config=BASE.with_values(parameters),
         parameters=parameters,
-        history=history,
+        history=tuple(history),
+        group=number,
     )
 
 
 def made_up_study(rows: list[tuple[Any, ...]] = SEARCHED) -> StudyResults:
     trials = tuple(made_up_trial(number, row) for number, row in enumerate(rows))
-    return StudyResults("quick", "0" * 32, "val/psnr", "max", "3f9a10cc24e1", {}, trials)
+    return StudyResults(
+        "quick",
+        trials,
+        record_id="5f3c",
+        record="/runs/records/quick.journal",
+        run_id="0" * 32,
+        data_fingerprint="3f9a10cc24e1",
+        photographs=PHOTOGRAPHS,
+        blurred=BLURRED,
+        rungs=(2, 6),
+        budget=Budget(trials=8),
+        spent=Spent(trials=8, epochs=70, hours=0.2),
+        planned={"trial_epochs": 88.0, "device_hours": 0.1},
+    )
+
+
+def one_epoch(psnr: float) -> tuple[dict[str, float], ...]:
+    """The history of a trial that scores `psnr` at its only epoch."""
+    return (
+        {"epoch": 18.0, "train/loss": 0.01, "val/psnr": psnr, "best/val/psnr": psnr, "val/ssim": 0.8, "seconds": 60.0},
+    )
+
+
+def made_up_confirmed() -> StudyResults:
+    """Three settings of the search, two of them trained again with a fresh seed, which changes the winner."""
+    study = made_up_study([SEARCHED[0], SEARCHED[3], SEARCHED[6]])
+    trials = []
+    scores = [(0, 0, 26.0), (1, 1, 27.0), (2, 2, 26.9), (3, 1, 26.2), (4, 2, 26.6)]
+    for number, group, psnr in scores:
+        lead = study.trials[group]
+        fresh = number > 2
+        trials.append(
+            dataclasses.replace(
+                lead,
+                number=number,
+                run_id=f"{number:032x}",
+                group=group,
+                seed=int(fresh),
+                config=lead.config.with_values({"training.seed": int(fresh)}),
+                phase="confirm" if fresh else "search",
+                history=one_epoch(psnr),
+                photographs=tuple(psnr + shift for shift in (-0.5, 0.1, 0.3, 0.1 + 0.02 * number)),
+            )
+        )
+    return dataclasses.replace(study, trials=tuple(trials), confirm_settings=2)
+
+
+ARMS = {"full": 0.0, "no learned kernels": -0.6, "more scales": 0.5, "other rate": 0.0, "one seed": -0.3}
+
+
+def made_up_ablation() -> StudyResults:
+    """Arms that are worse, better and the same, and one of which a single seed finished."""
+    wobble = np.random.default_rng(5).normal(0, 1, (len(ARMS), 3, len(PHOTOGRAPHS)))
+    trials = []
+    for seed in range(3):
+        for place, (arm, effect) in enumerate(ARMS.items()):
+            values = {} if arm == "full" else {"model.num_scales": 1 + place % 3, "model.width": 4 + place}
+            per_photograph = np.array(BLURRED) + 1.2 + effect + 0.03 * wobble[place, seed]
+            failed = arm == "one seed" and seed > 0
+            trials.append(
+                TrialRow(
+                    number=len(trials),
+                    status="failed" if failed else "finished",
+                    config=BASE.with_values({**values, "training.seed": seed}),
+                    parameters=dict(values),
+                    history=() if failed else one_epoch(float(per_photograph.mean())),
+                    reason=REASONS["failed"] if failed else None,
+                    seed=seed,
+                    group=place,
+                    arm=arm,
+                    photographs=None if failed else tuple(map(float, per_photograph)),
+                )
+            )
+    return dataclasses.replace(
+        made_up_study([]), name="ablation", trials=tuple(trials), kind="arms", reference="full", rungs=()
+    )
+
+
+def made_up_front() -> StudyResults:
+    """A search for restored photographs and for a small network."""
+    study = made_up_study()
+    small = Objective("multiply_adds", "min", "MAC/pixel")
+    trials = tuple(
+        dataclasses.replace(trial, complexity={"multiply_adds": 9000.0 - 900 * trial.number}) for trial in study.trials
+    )
+    return dataclasses.replace(study, trials=trials, objectives=(PSNR, small))
 
 
 def made_up_example(scene: str, height: int = 96, width: int = 128) -> Example:
@@ -141,3 +234,18 @@ def study() -> StudyResults:
 @pytest.fixture
 def tests() -> TestScores:
     return made_up_tests()
+
+
+@pytest.fixture
+def ablation() -> StudyResults:
+    return made_up_ablation()
+
+
+@pytest.fixture
+def confirmed() -> StudyResults:
+    return made_up_confirmed()
+
+
+@pytest.fixture
+def front() -> StudyResults:
+    return made_up_front()

@@ -1,5 +1,6 @@
-"""From a study in the tracking store to scores of its registered model, in the store and on a page."""
+"""From a study's record and its registered model to test scores, in the tracking store and on a page."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.data.manifest import read_manifest
 from gkm.errors import InputError
 from gkm.model.gkmnet import GKMNet
-from gkm.registry import register_best
+from gkm.registry import register
 from gkm.report import gather, report_study
 from gkm.report.gather import choose_examples
-from gkm.study.results import StudyResults, load_study
+from gkm.study.results import StudyResults, TrialRow
 from gkm.tracking import Tracking, open_tracking
 from gkm.training.checkpoint import save_weights
 
@@ -25,26 +26,46 @@ CONFIG = TrialConfig(
 )
 
 
-def _study(
-    tracking: Tracking, data: Path, folder: Path, name: str = "tiny", fingerprint: str | None = None
-) -> StudyResults:
-    tags = {"gkm.data": fingerprint or read_manifest(data).fingerprint, "gkm.git_commit": "1934ca7"}
-    parent = tracking.start_study(name, parameters={}, tags=tags)
-    tracking.log_metrics(parent.run_id, {"val/blurred_psnr": 21.5})
+def _study(tracking: Tracking, data: Path, name: str = "tiny", fingerprint: str | None = None) -> StudyResults:
+    """A study of one trial, which has a run in the tracking store."""
+    parent = tracking.start_study(name, parameters={}, tags={})
     trial = tracking.start_trial(
-        f"{name}-0", study_run_id=parent.run_id, number=0, config=CONFIG, searched={"model.width": 2}, tags=tags
+        f"{name}-0", study_run_id=parent.run_id, number=0, config=CONFIG, searched={"model.width": 2}, tags={}
     )
-    for epoch in (1, 2):
-        metrics = {"train/loss": 0.1 / epoch, "val/psnr": 20.0 + epoch, "val/ssim": 0.7, "seconds": 1.5 * epoch}
-        trial.log_epoch(epoch, metrics)
+    history = tuple(
+        {
+            "epoch": float(epoch),
+            "train/loss": 0.1 / epoch,
+            "val/psnr": 20.0 + epoch,
+            "best/val/psnr": 20.0 + epoch,
+            "val/ssim": 0.7,
+            "seconds": 1.5 * epoch,
+        }
+        for epoch in (1, 2)
+    )
+    row = TrialRow(0, "finished", CONFIG, {"model.width": 2}, history, seed=3, run_id=trial.run_id)
+    return StudyResults(
+        name,
+        (row,),
+        record_id="5f3c0a",
+        record=f"/runs/records/{name}.journal",
+        run_id=parent.run_id,
+        data_fingerprint=fingerprint or read_manifest(data).fingerprint,
+        tags={"gkm.git_commit": "1934ca7", "gkm.search_seed": "11", "gkm.version.torch": "2.13.0"},
+        photographs=("a/1", "b/1"),
+        blurred=(21.0, 22.0),
+    )
+
+
+def _register(tracking: Tracking, study: StudyResults, folder: Path) -> int:
+    """Register made-up weights of the study's trial; returns the version."""
+    assert study.best is not None
+    assert study.best.run_id is not None
     torch.manual_seed(CONFIG.training.seed)
     model = GKMNet(CONFIG.model)
     with torch.no_grad():
         model.gcm.kernels += 0.01  # type: ignore[union-attr, operator]
-    for path in save_weights(model, folder / f"weights-{name}").iterdir():
-        trial.log_file(path, "weights")
-    trial.finish("finished")
-    return load_study(tracking, name)
+    return register(tracking, study.best.run_id, save_weights(model, folder / "weights"))
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +77,8 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
 def test_the_registered_model_is_scored_on_the_test_photographs(
     tracking: Tracking, tiny_data: Path, tmp_path: Path
 ) -> None:
-    study = _study(tracking, tiny_data, tmp_path)
-    version = register_best(tracking, study)
+    study = _study(tracking, tiny_data)
+    version = _register(tracking, study, tmp_path)
     out = tmp_path / "report.html"
     summary = report_study(tracking, study, str(tiny_data), out, cache=str(tmp_path / "cache"))
     assert summary.page == out
@@ -69,6 +90,11 @@ def test_the_registered_model_is_scored_on_the_test_photographs(
     text = out.read_text(encoding="utf-8")
     for stated in (f"gkmnet version {version}", study.data_fingerprint, "1934ca7", CONFIG.fingerprint(), "4 / 2 / 2"):
         assert stated in text
+    provenance = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", text))
+    assert provenance["Record"] == "/runs/records/tiny.journal"
+    assert provenance["Record id"] == "5f3c0a"
+    assert (provenance["Search seed"], provenance["Training seeds"]) == ("11", "3")
+    assert provenance["torch"] == "2.13.0"
     assert "learned them from random kernels" in text
     assert "blurred input, 21.50" in text
 
@@ -77,8 +103,8 @@ def test_kernels_before_training_are_those_the_seed_gave(tracking: Tracking, tin
     from gkm.registry import load
     from gkm.report.gather import _kernels
 
-    study = _study(tracking, tiny_data, tmp_path, "kernels")
-    version = register_best(tracking, study)
+    study = _study(tracking, tiny_data, "kernels")
+    version = _register(tracking, study, tmp_path)
     assert study.best is not None
     kernels = _kernels(load(tracking, version).model, study.best)
     assert kernels is not None
@@ -87,14 +113,21 @@ def test_kernels_before_training_are_those_the_seed_gave(tracking: Tracking, tin
 
 
 def test_another_data_set_is_refused(tracking: Tracking, tiny_data: Path, tmp_path: Path) -> None:
-    study = _study(tracking, tiny_data, tmp_path, "elsewhere", fingerprint="0123456789ab")
+    study = _study(tracking, tiny_data, "elsewhere", fingerprint="0123456789ab")
     with pytest.raises(InputError, match=r"study elsewhere was made with 0123456789ab.*--data"):
         report_study(tracking, study, str(tiny_data), tmp_path / "report.html", cache=str(tmp_path / "cache"))
     assert not (tmp_path / "report.html").exists()
 
 
+def test_a_trial_without_a_run_is_not_registered(tracking: Tracking, tiny_data: Path, tmp_path: Path) -> None:
+    study = _study(tracking, tiny_data, "offline")
+    study = dataclasses.replace(study, run_id="", trials=(dataclasses.replace(study.trials[0], run_id=None),))
+    with pytest.raises(InputError, match="trial 0 is not registered"):
+        report_study(tracking, study, str(tiny_data), tmp_path / "report.html", cache=str(tmp_path / "cache"))
+
+
 def test_a_study_that_registered_nothing_is_refused(tracking: Tracking, tiny_data: Path, tmp_path: Path) -> None:
-    study = _study(tracking, tiny_data, tmp_path, "unregistered")
+    study = _study(tracking, tiny_data, "unregistered")
     with pytest.raises(InputError, match="trial 0 is not registered"):
         report_study(tracking, study, str(tiny_data), tmp_path / "report.html", cache=str(tmp_path / "cache"))
 
@@ -102,8 +135,8 @@ def test_a_study_that_registered_nothing_is_refused(tracking: Tracking, tiny_dat
 def test_pictures_are_the_same_whether_kept_or_restored_again(
     tracking: Tracking, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = _study(tracking, tiny_data, tmp_path, "pictures")
-    register_best(tracking, study)
+    study = _study(tracking, tiny_data, "pictures")
+    _register(tracking, study, tmp_path)
     pages = []
     for most in (6, 1):
         monkeypatch.setattr(gather, "MOST_EXAMPLES", most)
@@ -117,20 +150,3 @@ def test_pictures_are_the_same_whether_kept_or_restored_again(
 def test_all_of_few_photographs_are_shown_and_of_many_the_best_the_middle_and_the_worst() -> None:
     assert choose_examples([0.1, 0.5, -0.2]) == [0, 1, 2]
     assert choose_examples([0.1, 0.5, -0.2, 0.3, 0.2, 0.0, 0.4]) == [1, 4, 2]
-
-
-def test_an_unknown_study_leaves_with_one_sentence_and_the_studies_there_are(
-    tracking: Tracking, tiny_data: Path, tmp_path: Path
-) -> None:
-    from typer.testing import CliRunner
-
-    from pipelines.command import build
-    from pipelines.report import main
-
-    _study(tracking, tiny_data, tmp_path, "known")
-    arguments = ["--study", "nope", "--out", str(tmp_path / "r.html"), "--tracking-uri", tracking.uri]
-    result = CliRunner().invoke(build(main), [*arguments, "--workspace", str(tmp_path)])
-    assert result.exit_code == 2
-    assert "study nope" in result.stderr
-    assert "known" in result.stderr
-    assert not (tmp_path / "r.html").exists()

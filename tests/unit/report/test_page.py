@@ -27,7 +27,7 @@ class _Elements(HTMLParser):
 
 def _build(study: StudyResults, tests: TestScores, out: Path, kernels: Kernels | None = None) -> tuple[str, _Elements]:
     provenance = {"Commit": "1934ca7", "Data fingerprint": study.data_fingerprint}
-    build_page(study, tests, out=out, provenance=provenance, kernels=kernels, validation_blurred_psnr=25.4)
+    build_page(study, tests, out=out, provenance=provenance, kernels=kernels)
     text = out.read_text(encoding="utf-8")
     elements = _Elements()
     elements.feed(text)
@@ -38,7 +38,7 @@ def test_the_page_holds_every_part(study: StudyResults, tests: TestScores, tmp_p
     kernels = Kernels(start_KMM=np.ones((3, 5, 5)))
     text, elements = _build(study, tests, tmp_path / "new" / "report.html", kernels)
     parts = {attributes.get("id") for attributes in elements.all("section")}
-    expected = ["test", "pictures", "noise", "settings", "trials", "convergence", "parameters"]
+    expected = ["verdict", "test", "pictures", "noise", "settings", "trials", "convergence", "parameters"]
     expected += ["inside", "kernels", "method"]
     assert parts == {*expected, "provenance"}
     for link in elements.all("a"):
@@ -46,6 +46,66 @@ def test_the_page_holds_every_part(study: StudyResults, tests: TestScores, tmp_p
     assert "3f9a10cc24e1" in text
     assert "all trials share seed 0, so differences between trials carry no error bars" in text
     assert "became nan" in text
+    assert "blurred input, 25.40" in text
+    first, *_ = elements.all("section")
+    assert first["id"] == "verdict"
+
+
+def _section(text: str, anchor: str) -> str:
+    """The words of a part of the page."""
+    found = re.search(rf'<section id="{anchor}">.*?</section>', text, re.DOTALL)
+    assert found, anchor
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", found[0]))
+
+
+def test_an_ablation_has_its_arms_and_no_search(ablation: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    text, elements = _build(ablation, tests, tmp_path / "report.html")
+    words = _section(text, "arms")
+    assert "Arms against full" in words
+    assert "worse by 0.61 dB (95 % interval" in words
+    assert "no learned kernels T = 2, width = 5 −0.61 &lt; 0.001 25.99" in words
+    assert len([svg for svg in elements.all("svg") if svg.get("class") == "forest"]) == 6
+    assert 'id="parameters"' not in text
+    assert 'id="seeds"' not in text
+
+
+def test_a_confirmed_study_shows_fresh_seeds(confirmed: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    text, _ = _build(confirmed, tests, tmp_path / "report.html")
+    words = _section(text, "verdict")
+    assert "With fresh seeds" in words
+    assert "2 best 26.90 26.60 – 1 +0.30" in words
+    assert "1 the search’s choice 27.00 26.20 – 1 +0.80" in words
+    assert "confirms setting 2" in _section(text, "trials")
+
+
+def test_several_objectives_have_a_front(front: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    text, _ = _build(front, tests, tmp_path / "report.html")
+    assert "Trials on the Pareto front" in _section(text, "front")
+    assert "MAC/pixel" in _section(text, "trials")
+
+
+def test_an_interrupted_study_says_so_first(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    halted = dataclasses.replace(study, status="interrupted", reason="Ctrl-C")
+    text, _ = _build(halted, tests, tmp_path / "report.html")
+    assert "Verdict This study is interrupted: Ctrl-C. The page shows what there was" in _section(text, "verdict")
+
+
+def test_the_page_tells_how_to_open_the_record(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    text, _ = _build(study, tests, tmp_path / "report.html")
+    words = _section(text, "provenance")
+    assert "optuna-dashboard /runs/records/quick.journal" in words
+    assert "gkm study show quick" in words
+    shared = dataclasses.replace(study, record="postgresql://***@db/studies")
+    assert "Put user and password in the place of ***" in _build(shared, tests, tmp_path / "shared.html")[0]
+
+
+def test_a_page_stays_small(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    without = dataclasses.replace(tests, examples=[], inside=None)
+    trials = tuple(
+        dataclasses.replace(t, number=t.number + 8 * i, group=t.group + 8 * i) for i in range(8) for t in study.trials
+    )
+    text, _ = _build(dataclasses.replace(study, trials=trials), without, tmp_path / "report.html")
+    assert len(text) < 1_000_000, "64 trials of 18 epochs"
 
 
 def test_the_page_asks_for_nothing_from_outside(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:

@@ -7,19 +7,12 @@ import pytest
 
 from gkm.evaluation import ImageScore
 from gkm.report import TestScores
-from gkm.report.tables import (
-    Cell,
-    difference,
-    duration,
-    finding,
-    number,
-    score_rows,
-    settings_rows,
-    status_counts,
-    study_rows,
-    summary_rows,
-)
+from gkm.report.cells import Cell, count, difference, duration, interval, number
+from gkm.report.study_table import front_heads, front_rows, heads, settings_rows, study_rows
+from gkm.report.tables import finding, score_rows, summary_rows
+from gkm.study.objective import Objective
 from gkm.study.results import StudyResults
+from gkm.study.statistics import Interval
 
 
 def _scores(*psnr: float, lpips: float | None = None) -> list[ImageScore]:
@@ -43,6 +36,56 @@ def test_a_failed_trial_shows_its_reason_and_how_far_it_came(study: StudyResults
     assert row.status == "failed"
     assert "became nan" in row.reason
     assert row.cells[2].text == "2 / 18"
+
+
+def test_fresh_seeds_and_their_setting_are_told(confirmed: StudyResults) -> None:
+    shown = {row.number: row for row in study_rows(confirmed)}
+    assert shown[4].role == "confirms setting 2"
+    assert shown[2].role == ""
+    assert [head.text for head in heads(confirmed)][:5] == ["PSNR (dB)", "SSIM", "epochs", "time", "seed"]
+    assert (shown[4].cells[4].text, shown[2].cells[4].text) == ("1", "0")
+
+
+def test_an_ablation_names_the_arm_of_each_trial(ablation: StudyResults) -> None:
+    place = [head.text for head in heads(ablation)].index("arm")
+    assert {row.cells[place].text for row in study_rows(ablation)} == {
+        "full", "no learned kernels", "more scales", "other rate", "one seed"
+    }  # fmt: skip
+
+
+def test_every_row_has_a_cell_for_every_head(
+    study: StudyResults, confirmed: StudyResults, ablation: StudyResults, front: StudyResults
+) -> None:
+    for any_study in (study, confirmed, ablation, front):
+        assert {len(row.cells) for row in study_rows(any_study)} == {len(heads(any_study))}
+    assert {len(row.cells) for row in front_rows(front)} == {len(front_heads(front))}
+
+
+def test_the_front_shows_all_objectives(front: StudyResults) -> None:
+    rows = front_rows(front)
+    assert [row.number for row in rows] == [trial.number for trial in front.front]
+    assert [head.text for head in front_heads(front)][:2] == ["PSNR (dB)", "MAC/pixel"]
+    assert rows[0].cells[1].text == "9\N{NARROW NO-BREAK SPACE}000"
+    marked = {row.number for row in study_rows(front) if row.role == "on the front"}
+    assert marked == {trial.number for trial in front.front}
+
+
+def test_where_less_is_better_the_least_comes_first(study: StudyResults) -> None:
+    trials = tuple(
+        dataclasses.replace(
+            t,
+            metric="val/loss",
+            mode="min",
+            history=tuple({**metrics, "val/loss": 1 / metrics["val/psnr"]} for metrics in t.history),
+        )
+        for t in study.trials
+    )
+    less = dataclasses.replace(study, trials=trials, objectives=(Objective("val/loss", "min", ""),))
+    rows = study_rows(less)
+    assert [head.text for head in heads(less)][4] == "val. loss"
+    assert rows[-1].number == 7, "it has no score"
+    shown = [row.cells[4].key for row in rows[:-1]]
+    assert shown == sorted(shown)  # type: ignore[type-var]
 
 
 def test_a_trials_score_is_that_of_the_epoch_whose_weights_were_kept(study: StudyResults) -> None:
@@ -76,6 +119,14 @@ def test_numbers_that_cannot_be_had_are_dashes_without_a_sorting_key() -> None:
     assert number(None, 2) == Cell("–")
     assert number(math.nan, 2) == Cell("–")
     assert number(-1.234, 1).text == "−1.2"
+
+
+def test_counts_and_intervals() -> None:
+    assert count(1234567).text == "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567"
+    assert count(None) == Cell("–")
+    assert interval(Interval(0.0, -0.126, 0.2), 2).text == "−0.13 to 0.20"
+    assert interval(Interval(1.0, None, None), 2) == Cell("–")
+    assert interval(None, 2) == Cell("–")
 
 
 @pytest.mark.parametrize(
@@ -128,9 +179,9 @@ def test_the_finding_gives_the_spread_over_photographs(study: StudyResults) -> N
     assert "(−0.50 to +1.00 dB per photograph, standard deviation 0.87 dB; 2 of 3 improve)" in text
 
 
-def test_the_ends_of_trials_are_counted(study: StudyResults) -> None:
-    assert status_counts(study) == "3 finished, 3 stopped early, 2 failed"
-    assert status_counts(dataclasses.replace(study, trials=())) == "none begun"
+def test_the_finding_names_a_setting_of_several_seeds(confirmed: StudyResults) -> None:
+    text = finding(confirmed, TestScores(blurred=_scores(20), restored=_scores(21)))
+    assert text.startswith("Trial 2, of the setting that is the best on validation, raises")
 
 
 def test_settings_tell_which_were_searched(study: StudyResults) -> None:

@@ -1,0 +1,77 @@
+"""What a trial reports or keeps in; its run in the tracking store, brought in line, out. Used by the driver only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, Protocol
+
+from gkm.tracking import TrialRun
+from gkm.training.checkpoint import CONFIG_NAME, WEIGHTS_NAME
+from gkm.training.scratch import scratch
+from gkm.training.store import fetch_best, fetch_picture, list_pictures
+
+_NOT_METRICS = ("epoch", "time", "note")
+
+
+class Watcher(Protocol):
+    """Whoever looks on while a trial is trained."""
+
+    def stage(self, text: str) -> None:
+        """What goes on now."""
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """One more epoch was validated."""
+
+
+class Unwatched:
+    """Nobody looks on."""
+
+    def stage(self, text: str) -> None:
+        pass
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        pass
+
+
+class Follower:
+    """Writes each validated epoch to the trial's run once, however often it hears of it."""
+
+    def __init__(self, run: TrialRun, watcher: Watcher) -> None:
+        self._run = run
+        self._watcher = watcher
+        self._epoch = 0
+        self.history: list[dict[str, float]] = []
+        """All epochs heard of, in order."""
+
+    def hear(self, metrics: Mapping[str, Any]) -> None:
+        """One epoch, perhaps heard of before."""
+        epoch = int(metrics["epoch"])
+        if epoch <= self._epoch:
+            return
+        self._epoch = epoch
+        numbers = {name: float(value) for name, value in metrics.items() if name not in _NOT_METRICS}
+        self._run.log_epoch(epoch, numbers, metrics.get("time"))
+        self.history.append({name: float(value) for name, value in metrics.items() if name != "note"})
+        self._watcher.epoch(metrics)
+
+    def catch_up(self, history: Iterable[Mapping[str, Any]]) -> None:
+        """All epochs, in order."""
+        for metrics in history:
+            self.hear(metrics)
+
+    def keep_artifacts(self, place: str) -> None:
+        """Copy the best weights and the pictures from the store at `place` to the run.
+
+        Raises InputError where the weights are missing or damaged.
+        """
+        with scratch(Path(gettempdir()), "gkm-trial-") as folder:
+            best = self.history[-1].get("best/epoch")
+            if best is not None:
+                weights = fetch_best(place, int(best), folder / "weights")
+                for name in (WEIGHTS_NAME, CONFIG_NAME):
+                    self._run.log_file(weights / name, "weights")
+        times = {int(metrics["epoch"]): metrics.get("time") for metrics in self.history}
+        for epoch in list_pictures(place):
+            self._run.log_picture("validation", epoch, fetch_picture(place, epoch), times.get(epoch))

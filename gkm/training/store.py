@@ -1,0 +1,178 @@
+"""What one trial keeps, at a place (a folder or an `s3://` prefix): written by the trial, read by whoever follows it.
+
+    checkpoints/epoch-0000007/   what training goes on from; the newest two
+    best/epoch-0000007/          the best weights and their scores (`gkm.training.best`)
+    pictures/validation-0000007.png
+
+The best weights of an epoch are written before its checkpoint, whose history names them, and older ones are deleted
+after it. So the weights that a checkpoint speaks of are there, whenever the process was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gkm import storage
+from gkm.errors import InputError
+from gkm.training.best import BEST_NAMES, VALIDATION_NAME, PhotographScore, parse_scores
+from gkm.training.checkpoint import CHECKPOINT_NAMES, STATE_NAME, SUMS_NAME, damage, training_state
+from gkm.training.place import Place, Write, open_place
+
+_CHECKPOINT = re.compile(r"(?:checkpoints/)?epoch-(\d+)/")
+"""Version 0.1.0 kept them right below the place."""
+_BEST = re.compile(r"best/epoch-(\d+)/")
+_PICTURE = re.compile(r"pictures/validation-(\d+)\.png")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What training goes on from."""
+
+    directory: Path | None
+    """Of the newest whole checkpoint; None: there is none."""
+    note: str | None = None
+    """Why it is not a newer one, in a sentence."""
+
+
+class TrialStore(Protocol):
+    """What one trial keeps."""
+
+    place: str
+
+    def save_checkpoint(self, epoch: int, write: Write) -> None:
+        """Keep what `write` writes as the checkpoint of `epoch`; an OSError or InputError leaves the others whole."""
+
+    def latest_checkpoint(self) -> AbstractContextManager[Found]:
+        """The newest whole checkpoint, to be read within a `with` block; unfinished ones count for nothing."""
+
+    def save_best(self, epoch: int, write: Write) -> None:
+        """Keep what `write` writes (see `gkm.training.best.save_best`) as the best weights, those of `epoch`."""
+
+    def save_picture(self, epoch: int, png: bytes) -> None:
+        """Keep a picture of restored validation photographs."""
+
+    def prune(self, checkpoints: Collection[int], best: Collection[int]) -> None:
+        """Delete checkpoints and best weights of all other epochs than these."""
+
+
+class PlacedStore:
+    """A `TrialStore` at any `Place`."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._files = open_place(place)
+
+    def save_checkpoint(self, epoch: int, write: Write) -> None:
+        self._files.write_folder(f"checkpoints/{_folder(epoch)}", write)
+
+    @contextmanager
+    def latest_checkpoint(self) -> Iterator[Found]:
+        damaged: list[int] = []
+        for epoch, name in _finished_checkpoints(self._files.files()):
+            with self._files.open_folder(name) as directory:
+                if damage(directory, CHECKPOINT_NAMES) is None:
+                    yield Found(directory, _explained(damaged, epoch))
+                    return
+            damaged.append(epoch)
+        yield Found(None, _explained(damaged, None))
+
+    def save_best(self, epoch: int, write: Write) -> None:
+        self._files.write_folder(f"best/{_folder(epoch)}", write)
+
+    def save_picture(self, epoch: int, png: bytes) -> None:
+        self._files.write(f"pictures/validation-{epoch:07d}.png", png)
+
+    def prune(self, checkpoints: Collection[int], best: Collection[int]) -> None:
+        names = self._files.files()
+        for pattern, kept in ((_CHECKPOINT, checkpoints), (_BEST, best)):
+            for epoch, name in _folders(pattern, names):
+                if epoch not in kept:
+                    self._files.delete_folder(name)
+
+
+def open_store(place: str) -> TrialStore:
+    """The store of a trial at `place`, made when something is kept there."""
+    return PlacedStore(place)
+
+
+def read_history(place: str) -> list[dict[str, float]]:
+    """The validated epochs of a trial as its newest whole checkpoint has them; none if it has no checkpoint yet."""
+    files = open_place(place)
+    for _, name in _finished_checkpoints(files.files()):
+        try:
+            history: list[dict[str, float]] = training_state(_verified(files, place, name, STATE_NAME))["history"]
+        except InputError:
+            continue  # damaged, or deleted meanwhile for a newer one
+        return history
+    return []
+
+
+def fetch_best(place: str, epoch: int, to: Path) -> Path:
+    """Copy the best weights, those of `epoch`, into the folder `to`; returns `to`.
+
+    Raises InputError naming the file that is missing or damaged.
+    """
+    location = storage.join(place, "best", _folder(epoch))
+    storage.fetch(location, to)
+    if (name := damage(to, BEST_NAMES)) is not None:
+        raise _unusable(storage.join(location, name))
+    return to
+
+
+def read_validation(place: str, epoch: int) -> list[PhotographScore]:
+    """Scores of the best weights, those of `epoch`, one a validation photograph; InputError as for `fetch_best`."""
+    return parse_scores(_verified(open_place(place), place, f"best/{_folder(epoch)}", VALIDATION_NAME))
+
+
+def list_pictures(place: str) -> list[int]:
+    """Epochs of which there is a picture, in order."""
+    return sorted(int(found[1]) for name in open_place(place).files() if (found := _PICTURE.fullmatch(name)))
+
+
+def fetch_picture(place: str, epoch: int) -> bytes:
+    """A picture as PNG; InputError if there is none."""
+    return open_place(place).read(f"pictures/validation-{epoch:07d}.png")
+
+
+def _folder(epoch: int) -> str:
+    return f"epoch-{epoch:07d}"
+
+
+def _folders(pattern: re.Pattern[str], names: Iterable[str]) -> set[tuple[int, str]]:
+    """(epoch, name) of the folders that the files `names` are in."""
+    return {(int(found[1]), found[0].rstrip("/")) for name in names if (found := pattern.match(name))}
+
+
+def _finished_checkpoints(names: Sequence[str]) -> list[tuple[int, str]]:
+    """(epoch, name) of those that were written to their end, the newest first."""
+    there = set(names)
+    return sorted((found for found in _folders(_CHECKPOINT, names) if f"{found[1]}/{SUMS_NAME}" in there), reverse=True)
+
+
+def _explained(damaged: list[int], epoch: int | None) -> str | None:
+    if not damaged:
+        return None
+    which, one = " and ".join(str(number) for number in damaged), len(damaged) == 1
+    what = f"checkpoint of epoch {which} is damaged" if one else f"checkpoints of epochs {which} are damaged"
+    if epoch is None:
+        return f"{what}: no checkpoint is whole; training starts anew"
+    return f"{what}; training goes on from epoch {epoch}"
+
+
+def _verified(files: Place, place: str, folder: str, name: str) -> bytes:
+    """Contents of one file of a folder that has sums."""
+    content = files.read(f"{folder}/{name}")
+    line = f"{hashlib.sha256(content).hexdigest()}  {name}"
+    if line not in files.read(f"{folder}/{SUMS_NAME}").decode(errors="replace").splitlines():
+        raise _unusable(storage.join(place, folder, name))
+    return content
+
+
+def _unusable(location: str) -> InputError:
+    return InputError(f"{location}: is missing or damaged; put back a copy of it, or train the network again")

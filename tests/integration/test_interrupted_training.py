@@ -1,0 +1,135 @@
+"""Single trials that are stopped, killed or started twice: the same command goes on, no epoch is lost or doubled."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gkm.tracking import TrialRecord, open_tracking
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+EPOCHS = 16
+SETTINGS = {
+    "model.width": 2,
+    "model.max_kernel_size": 5,
+    "model.num_kernels": 3,
+    "model.num_scales": 2,
+    "data.crop_pixels": 32,
+    "data.batch_size": 4,
+    "data.crops_per_photo": 16,
+    "loss.schedule": "l2",
+    "training.epochs": EPOCHS,
+}
+
+
+class Training:
+    """Trainings of one trial, one after the other or at once."""
+
+    def __init__(self, workspace: Path, data: Path) -> None:
+        self.workspace, self.data = workspace, data
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+        command = [sys.executable, ROOT / "pipelines" / "train.py", "--data", self.data, "--workspace", self.workspace]
+        return subprocess.Popen(
+            [str(part) for part in (*command, *settings, *arguments)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_epoch(self, epoch: int, process: subprocess.Popen[str]) -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            kept = [int(path.name[6:]) for path in self.workspace.glob("trials/*/checkpoints/epoch-*")]
+            if max(kept, default=0) >= epoch:
+                return
+            time.sleep(0.05)
+        pytest.fail(f"epoch {epoch} was not reached: {process.communicate()}")
+
+    def record(self) -> TrialRecord:
+        tracking = open_tracking(self.workspace, f"sqlite:///{self.workspace}/mlflow.db")
+        (run,) = tracking.find({"gkm.kind": "trial"})
+        return tracking.trial(run.info.run_id)
+
+    def mlflow_status(self) -> str:
+        tracking = open_tracking(self.workspace, f"sqlite:///{self.workspace}/mlflow.db")
+        return str(tracking.call("get_run", self.record().run_id).info.status)
+
+    def finish(self, *arguments: object) -> str:
+        """Train to the end; what it says on standard output, after a look at what was recorded."""
+        process = self.start(*arguments)
+        out, errors = process.communicate(timeout=280)
+        assert process.returncode == 0, errors
+        tracking, record = open_tracking(self.workspace, f"sqlite:///{self.workspace}/mlflow.db"), self.record()
+        for name in ("val/psnr", "train/loss", "best/val/psnr"):
+            points = tracking.call("get_metric_history", record.run_id, name)
+            assert sorted(point.step for point in points) == list(range(1, EPOCHS + 1))
+        assert record.status == "finished"
+        assert self.mlflow_status() == "FINISHED"
+        assert len(list(self.workspace.glob("artifacts/*/artifacts/weights/model.safetensors"))) == 1
+        return out
+
+
+@pytest.fixture
+def training(tmp_path: Path, tiny_data: Path) -> Training:
+    return Training(tmp_path, tiny_data)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_trial_is_marked_and_goes_on(training: Training, number: signal.Signals, status: int) -> None:
+    process = training.start()
+    training.wait_for_epoch(2, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "stopped by" in errors
+    assert "Traceback" not in errors
+    assert training.record().status == "interrupted"
+    assert training.mlflow_status() == "KILLED"
+    training.finish()
+
+
+def test_a_trial_killed_twice_goes_on(training: Training) -> None:
+    for epoch in (2, 6):
+        process = training.start()
+        training.wait_for_epoch(epoch, process)
+        process.kill()
+        process.communicate()
+    training.finish()
+    assert not list(training.workspace.rglob(".unfinished-*"))
+
+
+def test_a_second_process_is_refused_and_disturbs_nothing(training: Training) -> None:
+    process = training.start()
+    training.wait_for_epoch(1, process)
+    second = training.start()
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 2
+    assert re.search(rf"is being trained by process {process.pid} on .* since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d", errors)
+    process.kill()
+    process.communicate()
+    training.finish()
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_that_are_stopped_go_on_alone(training: Training, number: signal.Signals) -> None:
+    process = training.start("--workers", 2)
+    training.wait_for_epoch(2, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], errors
+    assert "Traceback" not in errors
+    assert "stack trace" not in errors
+    training.finish()
