@@ -6,10 +6,10 @@ RUNS := runs
 SAMPLE := $(RUNS)/data/sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-all soak lint bench-loader cluster cluster-stop clean
+.PHONY: help setup sweep test test-all soak lint bench-loader bench-search bench-orchestration cluster cluster-stop clean
 
 help: ## list these commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install everything into .venv (the others do this themselves)
 
@@ -43,6 +43,17 @@ lint: $(STAMP) ## ruff and mypy
 
 bench-loader: $(STAMP) .venv-bench/.installed ## crops per second against PNG, WebDataset and MosaicML Streaming, two minutes
 	$(PY) benchmarks/loader.py
+
+.venv-bench/syne-tune/.installed: benchmarks/requirements-syne-tune.txt | $(STAMP)
+	@$(PY) -m venv .venv-bench/syne-tune
+	@.venv-bench/syne-tune/bin/python -m pip install --quiet --no-input --no-compile -r $<
+	@touch $@
+
+bench-search: $(STAMP) .venv-bench/syne-tune/.installed ## what searches find at equal cost, against Optuna and Syne Tune, ten minutes
+	OMP_NUM_THREADS=1 $(PY) benchmarks/search.py
+
+bench-orchestration: $(STAMP) .venv-bench/syne-tune/.installed ## time beside training, against Ray Tune and Syne Tune, a quarter of an hour
+	$(PY) benchmarks/orchestration.py
 
 cluster: $(STAMP) ## start a local Ray cluster with dashboard and token, and print how to submit a job to it
 	@bash cluster/local.sh start

@@ -1,9 +1,9 @@
-"""A contender's name and a load in, the seconds it took as JSON out; each run by orchestration.py in a process of its own.
+"""A contender's name and a load in, the seconds it took as JSON out; orchestration.py runs each in its own process.
 
     python orchestration_contenders.py NAME TRIALS SECONDS
 
-Every trial reports three times in SECONDS; all values are equal, so that nobody is stopped. Printed are the seconds from
-the start of the study to its end, and for each trial beyond the first ten, by when the workers have started.
+Every trial reports three times in SECONDS; all values are equal, so that nobody is stopped. Printed are the seconds
+from the start of the study to its end, and for each trial beyond the first ten, by when the workers have started.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pipelines.command import TERMINATED, leave, say
 
 if TYPE_CHECKING:
     from gkm.study.opening import Study
-    from gkm.study.results import StudyResults
+    from gkm.study.results import StudyResults, TrialRow
     from gkm.study.run import Outcome
 
 
@@ -34,7 +34,8 @@ def conclude(study: Study, outcome: Outcome, page: Path | None) -> None:
     from gkm.registry import register_best
     from gkm.storage import absolute
 
-    version = register_best(study.tracking, results)
+    version = None if outcome.worked else _registered(study, best)
+    version = version or register_best(study.tracking, results)
     say(f"registered: gkmnet version {version}, alias challenger")
     if page is not None and not _is_newer(page, results):
         _report(study, results, page)
@@ -88,6 +89,13 @@ def _confirmed(results: StudyResults) -> list[str]:
     if flattered > 0:
         return [f"{line}; {first}, which flattered by {objective.text(flattered)}"]
     return [f"{line}; {first}, which did not flatter"]
+
+
+def _registered(study: Study, best: TrialRow) -> int | None:
+    """The version made of the best trial when the study was run; None where it did not get that far."""
+    from gkm.registry.versions import versions
+
+    return next((int(version.version) for version in versions(study.tracking) if version.run_id == best.run_id), None)
 
 
 def _is_newer(page: Path, results: StudyResults) -> bool:

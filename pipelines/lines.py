@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
@@ -31,7 +31,7 @@ class Lines:
     ) -> None:
         self._line, self._clock = line, clock
         self._console = console or Console(highlight=False)
-        self._lock, self._over = threading.Lock(), threading.Event()
+        self._lock, self._over = threading.RLock(), threading.Event()  # a signal may come while a line is printed
         self._said_at = clock()
 
     def __enter__(self) -> Self:
@@ -43,7 +43,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Prints a line at once."""
-        with self._lock:
+        with self._lock, suppress(RuntimeError):  # raised where a signal interrupts the very write of another line
             self._said_at = self._clock()
             stamp = datetime.now().isoformat(" ", "seconds")
             self._console.print(f"{stamp} {text}", markup=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
@@ -131,7 +131,8 @@ class Terminal(Progress):
         return [(heading, running[:room]), ("best", standing.ranked[:5]), ("newest", standing.newest_ended[:5])]
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        with suppress(RuntimeError):  # raised where a signal interrupts the very write of something else
+            self._console.print(text, markup=False, soft_wrap=True)
 
     def _ended(self, row: TrialRow) -> None:
         if row.status in ("failed", "refused"):

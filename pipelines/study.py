@@ -12,7 +12,7 @@ from gkm.errors import InputError
 from pipelines.command import run_group, say, show
 from pipelines.options import DEFAULT_WORKSPACE, RECORD, TRACKING_URI, WORKSPACE, record_place
 
-NAME = Annotated[str, typer.Argument(help="Name of the study.")]
+NAME = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]
 
 
 def list_studies(workspace: WORKSPACE = DEFAULT_WORKSPACE, record: RECORD = None) -> None:
@@ -86,8 +86,8 @@ def stop(
 
 
 def compare(
-    one: Annotated[str, typer.Argument(help="STUDY (its winner), STUDY:ARM or STUDY:TRIAL.")],
-    other: Annotated[str, typer.Argument(help="What to compare it with.")],
+    one: Annotated[str, typer.Argument(metavar="ONE", help="STUDY (its winner), STUDY:ARM or STUDY:TRIAL.")],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="What to compare it with.")],
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
     record: RECORD = None,
 ) -> None:

@@ -1,8 +1,8 @@
-"""The cost C of equation (10) over the course of training: the paper's schedule, the authors' release's, l2 and SSIM alone.
+"""The cost C of equation (10) over the course of training: the paper's, the authors' release's, l2 and SSIM alone.
 
     gkm sweep --space search_spaces/loss_schedule.py --data runs/data/dpd --gpus 1 --cluster aws-g5-spot
 
-12 trials of 3000 epochs, none stopped. @LOSS@
+12 trials of 3000 epochs, none stopped. On eight A10G with DPD: about two days and 390 USD on demand.
 """
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig

@@ -120,7 +120,7 @@ def _panel(study: StudyResults, path: str, values: Sequence[tuple[Any, TrialRow]
     few = len(choices) <= FEW_CHOICES or not _is_numeric(choices)
     names = [_tick(choice).replace(" ", "\n") for choice in choices]
     lines = max(name.count("\n") for name in names) if few else 0
-    with figure(SMALL_PANEL_INCHES, (0.45, 0.25 + 0.15 * lines, 0.18, 0.06)) as (drawn, done):
+    with figure(SMALL_PANEL_INCHES, (0.42, 0.25 + 0.15 * lines, 0.06 if few else 0.18, 0.06)) as (drawn, done):
         axes = drawn.subplots()
         for value, trial in sorted(values, key=lambda entry: entry[1] is best):
             place = choices.index(value) if few else value

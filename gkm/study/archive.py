@@ -122,6 +122,8 @@ def _age(entry: Entry) -> float:
 
 def _known(place: RecordPlace, name: str) -> Record:
     record = open_record(place, check_name(name))
+    if record is None and name in place.names():
+        raise InputError(f"study {name}: its record is empty, since its driver died while it made it; start it again")
     if record is None:
         known = ", ".join(place.names()) or "none yet"
         raise InputError(

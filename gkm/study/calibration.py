@@ -102,9 +102,7 @@ def _prepare(barrier: Barrier, threads: int) -> None:
     _barrier = barrier
 
 
-def _measure(
-    configs: Sequence[TrialConfig], photo: tuple[int, int], started: float
-) -> tuple[list[Sample], float]:
+def _measure(configs: Sequence[TrialConfig], photo: tuple[int, int], started: float) -> tuple[list[Sample], float]:
     """Train each setting for some steps and validate it once; how long the process needed to be there."""
     from gkm import trial as imported  # noqa: F401 - what a trial's process imports
     from gkm.training.scratch import scratch
@@ -180,7 +178,7 @@ class _Batch:
 
 @dataclass
 class _Steps:
-    """Random crops; between two of them lies an optimiser step. The first, with all its preparations, is not counted."""
+    """Random crops; between two of them lies an optimiser step. The first one is not counted: it prepares others."""
 
     batch: int
     crop: int

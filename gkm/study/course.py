@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 import random
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from gkm.study.objective import PSNR
 from gkm.study.stopping import ASHA, Hyperband, NoStopping, Stopping
 
 MOST_REHEARSED = 200
@@ -43,8 +43,8 @@ class Course:
 def expected_course(rule: Stopping, trials: int, epochs: int, validate_every: int, slots: int) -> Course:
     """The course of `trials` trials of at most `epochs` epochs, of which `slots` run at a time.
 
-    Successive halving is rehearsed: the rule itself judges trials of random quality, with noise in their scores, in
-    random order. What other rules stop depends on curves that nobody knows yet: nothing is assumed to be stopped.
+    Successive halving is rehearsed: by its arithmetic, trials of random quality, with noise in their scores, are
+    judged in random order. What other rules stop depends on curves that nobody knows yet: they are taken to stop none.
     """
     slots = max(1, min(slots, trials))
     if not isinstance(rule, ASHA | Hyperband):
@@ -64,17 +64,21 @@ def expected_course(rule: Stopping, trials: int, epochs: int, validate_every: in
     return Course(stages, total, longest, "expected")
 
 
-def _rehearse(rule: Stopping, trials: int, epochs: int, every: int, draw: random.Random) -> list[int]:
-    """The epoch at which each trial ends."""
-    curves: dict[int, dict[int, tuple[float, ...]]] = {}
+def _rehearse(rule: ASHA | Hyperband, trials: int, epochs: int, every: int, draw: random.Random) -> list[int]:
+    """The epoch at which each trial ends, one after the other, by the rule's own arithmetic."""
+    seen: dict[tuple[int, int], list[float]] = {}
     ends = []
     for number in range(trials):
         quality, end = draw.gauss(0, 1), epochs
-        curves[number] = {}
+        bracket = rule.bracket(epochs, number) if isinstance(rule, Hyperband) else 0
         for rung in rule.rungs(epochs, number):
             epoch = min(epochs, -(-rung // every) * every)
-            curves[number][epoch] = (quality + draw.gauss(0, NOISE),)
-            if epoch < epochs and rule.reason(number, epoch, curves, (PSNR,), epochs) is not None:
+            if epoch == epochs:
+                break
+            score, there = quality + draw.gauss(0, NOISE), seen.setdefault((bracket, rung), [])
+            insort(there, score)
+            ahead = len(there) - bisect_right(there, score)
+            if ahead >= max(1, int(len(there) / rule.reduction_factor)):
                 end = epoch
                 break
         ends.append(end)

@@ -18,7 +18,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 
-class Levelled(BaseSampler):
+class Levelled(BaseSampler):  # type: ignore[misc]
     """`inner`, shown stopped trials as finished ones."""
 
     def __init__(self, inner: BaseSampler) -> None:
@@ -40,9 +40,7 @@ class Levelled(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         self._inner.before_trial(study, trial)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         self._inner.after_trial(study, trial, state, values)
 
 

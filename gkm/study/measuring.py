@@ -43,6 +43,7 @@ def complexity(config: TrialConfig) -> dict[str, float]:
 
 
 def wants_complexity(space: Design) -> bool:
+    """Whether a study needs to know each network's complexity before it is trained."""
     from gkm.study.objective import COMPLEXITY_METRICS
 
     return bool(space.constraints) or any(o.metric in COMPLEXITY_METRICS for o in space.objectives)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gkm import storage
-from gkm.data.cache import NodeCache, open_split
 from gkm.data.manifest import Manifest
 from gkm.errors import InputError
-from gkm.evaluation import ImageScore, evaluate
 from gkm.study.budget import Budget
 from gkm.study.design import Design
 from gkm.study.lease import Lease
@@ -22,6 +20,10 @@ from gkm.study.record import Record, RecordPlace, create_record, open_record
 from gkm.study.results import StudyResults
 from gkm.study.workers import WorkerGroup
 from gkm.tracking import Tracking, environment_tags
+
+if TYPE_CHECKING:
+    from gkm.data.cache import NodeCache
+    from gkm.evaluation import ImageScore
 
 
 @dataclass(frozen=True)
@@ -152,11 +154,15 @@ def _kept_apart(study: Study, other: StudyResults) -> str:
 
 def _blurred(study: Study) -> list[ImageScore]:
     """The scores of the validation photographs as they are."""
+    from gkm.data.cache import open_split
+    from gkm.evaluation import evaluate
+
     validation = open_split(study.data, "validation", study.cache)
     return evaluate(None, (validation[i] for i in range(len(validation))), with_lpips=False)
 
 
 def open_mirror(study: Study, record: Record, manifest: Manifest, said: Callable[[str], None]) -> Mirror:
+    """The mirror of a study in MLflow, which begins to work at once."""
     blurred, ssim = (record.attributes.get(f"gkm:{key}", []) for key in ("blurred", "blurred_ssim"))
     means = {"val/blurred_psnr": blurred, "val/blurred_ssim": ssim}
     facts = StudyFacts(
@@ -174,5 +180,6 @@ def open_mirror(study: Study, record: Record, manifest: Manifest, said: Callable
         planned=dict(record.attributes.get("gkm:planned", {})),
         blurred={key: sum(values) / len(values) for key, values in means.items() if values},
         seeds=len(study.space.training_seeds),
+        rungs=tuple(record.attributes.get("gkm:rungs", ())),
     )
     return MlflowMirror(study.tracking, facts, on_trouble=said)

@@ -71,7 +71,7 @@ class Price(_Entry):
     @property
     def source(self) -> str:
         """Where the prices come from, in words."""
-        said = dict.fromkeys(node.source for node in self.nodes if node.always_up or node is self.worker)
+        said = (f"{node.name}: {node.source}" for node in self.nodes if node.always_up or node is self.worker)
         return f"{'; '.join(said)}; as of {self.as_of}"
 
 

@@ -1,4 +1,4 @@
-"""What a device trains in a second: known devices by name, from `devices.json`, each with where its figures come from."""
+"""A device's name in; how fast it trains, by `devices.json`, and where that figure comes from, out."""
 
 from __future__ import annotations
 

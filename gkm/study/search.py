@@ -45,7 +45,7 @@ class TPE:
 
 @dataclass(frozen=True)
 class GP:
-    """Gaussian process with expected improvement; the best for few trials, slow beyond some hundred."""
+    """Gaussian process with expected improvement, also of trials stopped early; slow beyond some hundred trials."""
 
     startup_trials: int = 10
     several_objectives = True
@@ -53,7 +53,15 @@ class GP:
     def build(self, seed: int) -> BaseSampler:
         from optuna.samplers import GPSampler
 
-        return GPSampler(n_startup_trials=self.startup_trials, deterministic_objective=False, seed=seed)
+        from gkm.study.levelling import Levelled
+
+        inner = GPSampler(
+            n_startup_trials=self.startup_trials,
+            deterministic_objective=False,
+            warn_independent_sampling=False,  # it draws conditional parameters by themselves
+            seed=seed,
+        )
+        return Levelled(inner)  # by itself it would see finished trials alone, and draw at random until there are ten
 
 
 @dataclass(frozen=True)

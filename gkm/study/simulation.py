@@ -171,6 +171,7 @@ class _Unheld:
 
 
 def record_in_memory(design: Design, confirm: int) -> Record:
+    """A record that is kept nowhere."""
     facts = {
         "base": design.base.model_dump(mode="json"),
         "budget": design.limits.to_json(),
@@ -182,6 +183,7 @@ def record_in_memory(design: Design, confirm: int) -> Record:
 
 
 def enqueue(record: Record, design: Design, order: Sequence[tuple[int, int]]) -> None:
+    """Have an ablation's settings tried in that `order` of (place among the settings, seed)."""
     if isinstance(design, SearchSpace):
         raise InputError("replay: a search has no order of its own; give an ablation")
     settings, groups = list(design.settings.items()), dict[int, int]()

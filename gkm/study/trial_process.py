@@ -95,11 +95,13 @@ def reported(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def to_text(assignment: Assignment) -> str:
+    """An assignment as Tune carries it: one text, which it leaves as it is."""
     content = {"number": assignment.number, "place": assignment.place, "known_epoch": assignment.known_epoch}
     return json.dumps({**content, "config": assignment.config.model_dump(mode="json")})
 
 
 def from_text(text: str) -> Assignment:
+    """The assignment that `to_text` wrote."""
     content = json.loads(text)
     return Assignment(**{**content, "config": TrialConfig.from_dict(content["config"])})
 

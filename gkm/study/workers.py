@@ -6,21 +6,15 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import ray
-from ray import train
-from ray.train.torch import TorchTrainer
+from typing import TYPE_CHECKING, Any
 
 from gkm.config import TrialConfig
-from gkm.data.cache import NodeCache
 from gkm.errors import InputError
-from gkm.training.context import RayTrainContext, is_agreed
-from gkm.training.loop import TrainingDivergedError
 from gkm.training.scratch import clean, scratch
 from gkm.training.selection import Selection
-from gkm.training.store import open_store
-from gkm.trial import run_trial
+
+if TYPE_CHECKING:
+    from gkm.data.cache import NodeCache
 
 CONTROLLER_RETRIES = 3
 """Ray's own default starts a group that cannot start again for ever."""
@@ -58,6 +52,8 @@ class WorkerGroup:
         """
         if self.workers == 1:
             return None
+        import ray
+
         there = ray.cluster_resources()
         needs = {"CPU": self.workers * self.cpus + TRIAL_CPUS, "GPU": self.workers * self.gpus}
         fit = min(int(there.get(name, 0) // need) for name, need in needs.items() if need)
@@ -90,6 +86,9 @@ def fit_on_workers(
     checkpoint, TrainingDivergedError when training diverges, OSError where the store cannot be written: all at once.
     Raises ray.train.TrainingFailedError when the workers died and would not start again.
     """
+    from ray import train
+    from ray.train.torch import TorchTrainer
+
     group.check(config)
     settings = {
         "config": config,
@@ -125,6 +124,11 @@ def fit_on_workers(
 
 def _worker(settings: dict[str, Any]) -> Exception | None:
     """Train; returns what another attempt would only meet again, for Ray starts a worker that raises anew."""
+    from gkm.training.context import RayTrainContext, is_agreed
+    from gkm.training.loop import TrainingDivergedError
+    from gkm.training.store import open_store
+    from gkm.trial import run_trial
+
     context = RayTrainContext(open_store(settings["place"]), settings["known_epoch"])
     try:
         run_trial(

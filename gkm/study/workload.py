@@ -55,9 +55,7 @@ def workload(config: TrialConfig, manifest: Manifest) -> Workload:
     batch = config.data.batch_size * config.data.crop_pixels**2
     validations = -(-config.training.epochs // config.training.validate_every)
     step, validation = STEP_PER_FORWARD * each * batch, each * pixels
-    return Workload(
-        config.model.width, steps, step, validation, pixels / 1e6, config.training.epochs, validations
-    )
+    return Workload(config.model.width, steps, step, validation, pixels / 1e6, config.training.epochs, validations)
 
 
 def mean_multiply_adds(loads: Sequence[Workload]) -> float:
@@ -95,10 +93,10 @@ def multiply_adds_per_pixel(model: ModelConfig) -> float:
 
     from gkm.model.gkmnet import GKMNet
 
-    class Counting(TorchDispatchMode):
+    class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
         """As `FlopCounterMode`, which takes five times as long since it takes all else to pieces."""
 
-        operations = 0
+        operations: int = 0
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = func(*args, **(kwargs or {}))
@@ -111,9 +109,9 @@ def multiply_adds_per_pixel(model: ModelConfig) -> float:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         network = GKMNet(model).eval().to(device)
         image_13HW = torch.zeros(1, 3, side, side, device=device)
-        with Counting() as counting:
+        with Counting() as counting:  # type: ignore[no-untyped-call,unused-ignore]
             network(image_13HW)
-    return counting.operations / 2 / side**2
+    return float(counting.operations) / 2 / side**2
 
 
 def _draws(space: SearchSpace, count: int) -> Iterator[dict[str, Value]]:

@@ -67,7 +67,7 @@ def unknown_flags(text):
 def test_printed_commands_are_right(place):
     text = place.read_text(encoding="utf-8")
     assert unknown_flags(text) == []
-    assert set(CALLED.findall(text)) <= {*NAMES, "--version", "--help"}
+    assert set(CALLED.findall(text)) <= {*NAMES, "--version", "--help", "--install-completion"}
     assert [path for path in PATH.findall(text) if not (ROOT / path).exists()] == []
 
 

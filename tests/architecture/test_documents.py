@@ -17,13 +17,16 @@ def test_every_setting_is_documented_with_its_default():
 
 
 def test_search_space_in_the_document_is_valid(tmp_path):
-    from gkm.study.space import load_space
+    from gkm.study.design import load_space
+    from gkm.study.space import SearchSpace
 
     text = (ROOT / "docs/configuration.md").read_text()
     code = re.search(r"^    from gkm\.config.*?^    \)$", text, re.MULTILINE | re.DOTALL)[0]
     path = tmp_path / "space.py"
     path.write_text(re.sub(r"^    ", "", code, flags=re.MULTILINE))
-    assert load_space(path).trials == 24
+    space = load_space(path)
+    assert isinstance(space, SearchSpace)
+    assert (space.trials, space.confirm) == (24, 3)
 
 
 def test_every_part_is_on_the_road_map():

@@ -12,7 +12,7 @@ import pytest
 
 from gkm.tracking import TrialRecord, open_tracking
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 16
@@ -91,7 +91,7 @@ def test_a_stopped_trial_is_marked_and_goes_on(training: Training, number: signa
     process = training.start()
     training.wait_for_epoch(2, process)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == status
     assert "stopped by" in errors
     assert "Traceback" not in errors
@@ -113,8 +113,9 @@ def test_a_trial_killed_twice_goes_on(training: Training) -> None:
 def test_a_second_process_is_refused_and_disturbs_nothing(training: Training) -> None:
     process = training.start()
     training.wait_for_epoch(1, process)
+    process.send_signal(signal.SIGSTOP)  # or it might be done before the second one has started
     second = training.start()
-    _, errors = second.communicate(timeout=60)
+    _, errors = second.communicate(timeout=200)
     assert second.returncode == 2
     assert re.search(rf"is being trained by process {process.pid} on .* since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d", errors)
     process.kill()
@@ -128,7 +129,7 @@ def test_workers_that_are_stopped_go_on_alone(training: Training, number: signal
     process = training.start("--workers", 2)
     training.wait_for_epoch(2, process)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], errors
     assert "Traceback" not in errors
     assert "stack trace" not in errors

@@ -139,7 +139,7 @@ def test_a_run_is_repeated_as_a_new_run_with_the_same_result(tmp_path: Path, tin
         (["--config", "none.json"], "none.json: cannot be read"),
         (["--data", "nowhere"], "nowhere"),
         (["--set", "data.crop_pixels=96"], "has 72 pixels a side, fewer than data.crop_pixels = 96"),
-        (["--tracking-uri", "http://127.0.0.1:9"], "no MLflow server answers there"),
+        (["--tracking-uri", "http://127.0.0.1:9", "--set", "data.crop_pixels=32"], "no MLflow server answers there"),
         (["--set", "data.batch_size=3", "--workers", "2"], "cannot be divided among 2 workers"),
     ],
 )

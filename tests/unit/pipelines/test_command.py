@@ -1,15 +1,21 @@
 """What every command does alike: help, one-sentence errors, exit status, quiet progress."""
 
+import errno
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import typer
+from rich.table import Table
 from typer.testing import CliRunner
 
 from gkm.errors import InputError
-from pipelines.command import build, progress, say
+from pipelines.command import build, keeping_signals, progress, say
+from pipelines.command import show as print_table
 from pipelines.options import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE
 
 
@@ -61,7 +67,8 @@ def test_defects_keep_their_traceback() -> None:
     assert isinstance(result.exception, RuntimeError)
 
 
-def test_ctrl_c_ends_with_130_and_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_signal_ends_with_its_status_and_a_sentence(tmp_path: Path, number: signal.Signals, name: str) -> None:
     script = tmp_path / "wait.py"
     script.write_text(
         "import time\nfrom pipelines.command import run\n"
@@ -73,10 +80,72 @@ def test_ctrl_c_ends_with_130_and_a_sentence(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert errors == "stopped by Ctrl-C; what was finished is kept\n"
+    assert process.returncode == 128 + number
+    assert errors == f"stopped by {name}; what was finished is kept\n"
+
+
+def test_handlers_that_a_library_puts_there_are_taken_away_again() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with keeping_signals():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def full_disk() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", "/mnt/runs/x")
+
+
+def full_database() -> None:
+    try:
+        raise RuntimeError("(sqlite3.OperationalError) database or disk is full [SQL: UPDATE x]")
+    except RuntimeError as error:
+        raise ValueError("cannot log") from error
+
+
+@pytest.mark.parametrize(
+    ("cause", "sentence"),
+    [
+        (full_disk, "error: /mnt/runs/x: No space left on device; make room and start again\n"),
+        (full_database, "error: the disk with the tracking database or the record is full"),
+    ],
+)
+def test_a_full_disk_is_one_sentence(cause: Callable[[], None], sentence: str) -> None:
+    def write() -> None:
+        """Write."""
+        cause()
+
+    result = CliRunner().invoke(build(write), [])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(sentence)
+    assert result.stderr.count("\n") == 1
+
+
+def test_other_errors_of_the_system_keep_their_traceback() -> None:
+    def write() -> None:
+        """Write."""
+        raise OSError(errno.EIO, "Input/output error")
+
+    assert isinstance(CliRunner().invoke(build(write), []).exception, OSError)
+
+
+def refused_option(value: int) -> int:
+    raise InputError(f"{value}: is no such thing; give another")
+
+
+def test_what_an_option_refuses_is_one_sentence() -> None:
+    def take(number: Annotated[int, typer.Option(callback=refused_option)] = 3) -> None:
+        """Take."""
+
+    result = CliRunner().invoke(build(take), ["--number", "7"])
+    assert (result.exit_code, result.stderr) == (2, "error: 7: is no such thing; give another\n")
+
+
+def test_a_table_is_as_wide_as_it_wants_to_be_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("a" * 90, "b" * 90)
+    print_table(table)
+    assert any("a" * 90 in line and "b" * 90 in line for line in capsys.readouterr().out.splitlines())
 
 
 def test_progress_is_silent_when_not_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
