@@ -62,7 +62,7 @@ def answer_of(done: subprocess.CompletedProcess[str], name: str) -> dict[str, fl
 def slots(names: list[str], trials: int) -> str:
     least = trials / SLOTS
     lines = [
-        f"| {trials} trials of a second, {SLOTS} slots | seconds | over the {least:.0f} needed | once all runs, a trial |",
+        f"| {trials} trials of a second, {SLOTS} slots | seconds | over the {least:.0f} needed | once warm, a trial |",
         "|---|---|---|---|",
     ]
     for name in names:

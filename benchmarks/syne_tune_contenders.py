@@ -22,7 +22,7 @@ from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCall
 from syne_tune.blackbox_repository.blackbox import Blackbox
 from syne_tune.blackbox_repository.simulated_tabular_backend import UserBlackboxBackend
 from syne_tune.config_space import choice, finrange, loguniform, randint, uniform
-from syne_tune.optimizer.baselines import ASHA, BOHB, MOBSTER
+from syne_tune.optimizer.baselines import ASHA, MOBSTER
 from syne_tune.tuner_callback import TunerCallback
 
 REPORTS, SLOTS, WARM = 3, 2, 10
@@ -44,10 +44,14 @@ class Ends(TunerCallback):
     """When each trial ended."""
 
     def __init__(self) -> None:
-        self.times: list[float] = []
+        self.times: list[tuple[float, float]] = []
 
     def on_trial_complete(self, trial: Any, result: dict[str, Any]) -> None:
-        self.times.append(time.perf_counter())
+        self.times.append((time.perf_counter(), time.process_time()))
+
+    def on_trial_result(self, trial: Any, status: Any, result: dict[str, Any], decision: Any) -> None:
+        if decision == "STOP":  # at its last epoch, if it has not ended by then
+            self.times.append((time.perf_counter(), time.process_time()))
 
 
 def local(trials: int, seconds: float) -> dict[str, float]:
@@ -67,7 +71,7 @@ def local(trials: int, seconds: float) -> dict[str, float]:
         scheduler=ASHA(
             space, metric="loss", mode="min", resource_attr="epoch", max_t=REPORTS, grace_period=1, reduction_factor=3
         ),
-        stop_criterion=StoppingCriterion(max_num_trials_completed=trials),
+        stop_criterion=StoppingCriterion(max_num_trials_finished=trials),
         n_workers=SLOTS,
         sleep_time=0.1,
         callbacks=[ends],
@@ -77,13 +81,15 @@ def local(trials: int, seconds: float) -> dict[str, float]:
     )
     start = time.perf_counter()
     tuner.run()
-    end = time.perf_counter()
+    end, end_cpu = time.perf_counter(), time.process_time()
     shutil.rmtree(folder, ignore_errors=True)
-    return {"seconds": end - start, "each": (end - ends.times[WARM - 1]) / (len(ends.times) - WARM)}
+    warm, warm_cpu = ends.times[WARM - 1]
+    count = len(ends.times) - WARM
+    return {"seconds": end - start, "each": (end - warm) / count, "driver": (end_cpu - warm_cpu) / count}
 
 
 class Table(Blackbox):
-    """Curves, of which a drawn setting gets the nearest, by the same scales as in ours."""
+    """Curves, of which a setting drawn gets the nearest that was not tried yet, by the same scales as in ours."""
 
     def __init__(self, table: dict[str, Any]) -> None:
         self.parameters: dict[str, dict[str, Any]] = table["parameters"]
@@ -96,12 +102,21 @@ class Table(Blackbox):
         self.columns = {name: np.array(column) for name, column in table["columns"].items()}
         self.losses, self.seconds = -np.array(table["values"]), np.array(table["seconds"])
         self.truth = np.array(table["truth"])
+        self.taken: dict[str, int] = {}
 
     @property
     def fidelity_values(self) -> Any:
         return np.arange(1, self.epochs + 1)
 
     def nearest(self, configuration: dict[str, Any]) -> int:
+        key = repr([configuration[name] for name in self.parameters])
+        if key not in self.taken:
+            distances = self.distances(configuration)
+            distances[list(self.taken.values())] = np.inf
+            self.taken[key] = int(distances.argmin())
+        return self.taken[key]
+
+    def distances(self, configuration: dict[str, Any]) -> Any:
         distances = np.zeros(len(self.truth))
         for name, one in self.parameters.items():
             column = self.columns[name]
@@ -112,7 +127,7 @@ class Table(Blackbox):
                 distances += column != one["options"].index(configuration[name])
             else:
                 distances += np.nan_to_num((column - scaled(one, configuration[name])) ** 2, nan=1.0)
-        return int(distances.argmin())
+        return distances
 
     def _objective_function(self, configuration: dict[str, Any], fidelity: Any = None, seed: Any = None) -> Any:
         place = self.nearest(configuration)
@@ -154,7 +169,7 @@ class Course(SimulatorCallback):
 
 def search(method: str, table: Table, budget: int, seed: int) -> list[tuple[int, float]]:
     """Epochs spent -> true value of the best so far, as it changed."""
-    kinds = {"asha": ASHA, "mobster": MOBSTER, "bohb": BOHB}
+    kinds = {"asha": ASHA, "mobster": MOBSTER}
     scheduler = kinds[method](
         table.configuration_space,
         metric="metric_loss",
@@ -192,10 +207,9 @@ def main() -> None:
         print(json.dumps(local(int(sys.argv[2]), float(sys.argv[3]))))
         return
     content = json.loads(Path(sys.argv[3]).read_text())
-    table = Table(content)
     for seed in sys.argv[4:]:
         start = time.perf_counter()
-        steps = search(sys.argv[2], table, int(content["budget"]), int(seed))
+        steps = search(sys.argv[2], Table(content), int(content["budget"]), int(seed))
         print(json.dumps({"seed": int(seed), "steps": steps, "seconds": time.perf_counter() - start}), flush=True)
 
 

@@ -122,12 +122,25 @@ def progress() -> "Progress":
 
 @contextmanager
 def keeping_signals() -> Iterator[None]:
-    """Gives Ctrl-C and SIGTERM back to those who heeded them before the block: Ray puts handlers of its own there."""
+    """Gives Ctrl-C and SIGTERM back to those who heeded them before the block: Ray puts handlers of its own there.
+
+    A SIGTERM in the block, by which Ray's handler leaves the process where it stands, is theirs as well.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    came = False
+    try:
+        yield
+    except SystemExit as error:
+        if error.code != signal.SIGTERM:
+            raise
+        came = True
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if came:
+        signal.raise_signal(signal.SIGTERM)
+        raise KeyboardInterrupt  # what the block was to make is not there
 
 
 class _Command(TyperCommand):

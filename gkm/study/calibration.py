@@ -69,10 +69,9 @@ def calibrate(
     cuda = torch.cuda.is_available()
     processes = 1 if cuda else max(1, min(slots, MOST_PROCESSES))
     context = get_context("spawn")
-    started = time.time()
     initial = (context.Barrier(processes), threads)
     with ProcessPoolExecutor(processes, context, initializer=_prepare, initargs=initial) as pool:
-        tasks = [pool.submit(_measure, configs, photo, started) for _ in range(processes)]
+        tasks = [pool.submit(_measure, configs, photo) for _ in range(processes)]
         meanwhile()
         answers = [task.result(timeout=LONGEST_SECONDS) for task in tasks]
     samples = [sample for found, _ in answers for sample in found]
@@ -102,12 +101,12 @@ def _prepare(barrier: Barrier, threads: int) -> None:
     _barrier = barrier
 
 
-def _measure(configs: Sequence[TrialConfig], photo: tuple[int, int], started: float) -> tuple[list[Sample], float]:
-    """Train each setting for some steps and validate it once; how long the process needed to be there."""
+def _measure(configs: Sequence[TrialConfig], photo: tuple[int, int]) -> tuple[list[Sample], float]:
+    """Train each setting for some steps and validate it once; with the seconds that the imports took."""
     from gkm import trial as imported  # noqa: F401 - what a trial's process imports
     from gkm.training.scratch import scratch
 
-    ready = time.time() - started
+    ready = time.process_time()
     work = [multiply_adds_per_pixel(config.model) for config in configs]
     assert _barrier is not None
     _barrier.wait(LONGEST_SECONDS)
@@ -218,7 +217,8 @@ class _Validate:
 
         shape = (self.height, self.width, 3)
         random = np.random.default_rng(0)
-        pair = Pair("scene", "0", *(random.integers(0, 256, shape, dtype=np.uint8) for _ in range(2)))
+        blurred_HW3, sharp_HW3 = (random.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
+        pair = Pair("scene", "0", blurred_HW3, sharp_HW3)
         metrics: Mapping[str, float] = {}
         for _ in range(2):
             began = self.clock()

@@ -11,7 +11,7 @@ from gkm.config import TrialConfig
 from gkm.study.design import Design
 from gkm.study.drawing import Drawing, suggest_given
 from gkm.study.record import Record
-from gkm.study.results import Phase, TrialRow
+from gkm.study.results import Phase, SettingRow, TrialRow
 from gkm.study.search import sampler_for
 from gkm.study.space import SearchSpace
 
@@ -118,7 +118,10 @@ class Proposals:
     def confirm(self, most: int) -> list[int]:
         """Have the `most` best settings trained with fresh seeds; their numbers, none where that was done before."""
         results = self.record.results()
-        best = results.ranked()[:most]
+        best: list[SettingRow] = []
+        for setting in results.ranked():
+            if len(best) < most and all(setting.lead.parameters != other.lead.parameters for other in best):
+                best.append(setting)  # a search may draw the same settings twice
         if len(best) < 2:
             return []
         first = max((*self.design.training_seeds, *(t.seed for t in results.trials if t.phase == "search"))) + 1

@@ -7,6 +7,7 @@ hands out. Run again, a finished study does nothing; any other goes on where it 
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -108,6 +109,7 @@ def _run(
     mirror = open_mirror(study, record, manifest, watcher.said)
     conductor: Conductor | None = None
     failure: str | None = None
+    stopped: int | None = None
     try:
         record.set(state="running", reason=None)
         for number in record.numbers:
@@ -137,9 +139,10 @@ def _run(
                 break
             watcher.said("Ray's process on this machine has died; starting it again")
             failure = None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # a second one, or one that came before they were looked after
+        stopped = signal.SIGINT
         if conductor is not None:
-            conductor.stop("stopped twice")
+            conductor.stop("Ctrl-C")
     except (RecordError, LeaseLostError, InputError) as error:
         failure = str(error)
     except OSError as error:
@@ -148,7 +151,8 @@ def _run(
         if interrupts is not None:
             interrupts.restore()
     try:
-        return close(record, mirror, conductor, interrupts.signal if interrupts else None, failure, watcher)
+        seen = interrupts.signal if interrupts is not None else None
+        return close(record, mirror, conductor, seen or stopped, failure, watcher)
     finally:
         mirror.close()
 
@@ -189,7 +193,7 @@ def _stopping(conductor: Conductor, watcher: Watcher, name: str) -> None:
     running = len(conductor.in_flight)
     conductor.stop(name)
     watcher.said(
-        f"{name}: stopping; {running} running trials end at their next epoch, within 20 seconds "
+        f"{name}: stopping; trials that run ({running}) end at their next epoch, within 20 seconds "
         f"({name} again ends at once)"
     )
 

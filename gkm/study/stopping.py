@@ -78,7 +78,7 @@ class ASHA:
 
 @dataclass(frozen=True)
 class Hyperband:
-    """Successive halving in several brackets (Li et al., 2018), each with a later first rung, taken in turn by number."""
+    """Successive halving in brackets (Li et al., 2018), each with a later first rung, taken in turn by number."""
 
     first_rung_epochs: int = 1
     reduction_factor: float = 3.0

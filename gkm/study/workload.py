@@ -9,7 +9,7 @@ from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from gkm.config import ModelConfig, TrialConfig
+from gkm.config import SMALLEST_SCALE_PIXELS, ModelConfig, TrialConfig
 from gkm.data.manifest import Manifest
 from gkm.errors import InputError
 from gkm.study.design import Design
@@ -94,7 +94,7 @@ def multiply_adds_per_pixel(model: ModelConfig) -> float:
     from gkm.model.gkmnet import GKMNet
 
     class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
-        """As `FlopCounterMode`, which takes five times as long since it takes all else to pieces."""
+        """As `FlopCounterMode`, without taking all other operations to pieces, which costs time."""
 
         operations: int = 0
 
@@ -104,13 +104,18 @@ def multiply_adds_per_pixel(model: ModelConfig) -> float:
                 self.operations += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
             return result
 
-    side = max(64, 16 << (model.num_scales - 1))
+    side = max(64, SMALLEST_SCALE_PIXELS << (model.num_scales - 1))
     device = "cpu" if model.width <= MOST_COMPUTED_WIDTH else "meta"
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        network = GKMNet(model).eval().to(device)
-        image_13HW = torch.zeros(1, 3, side, side, device=device)
-        with Counting() as counting:  # type: ignore[no-untyped-call,unused-ignore]
-            network(image_13HW)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several would spend more on waiting for each other
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            network = GKMNet(model).eval().to(device)
+            image_13HW = torch.zeros(1, 3, side, side, device=device)
+            with Counting() as counting:  # type: ignore[no-untyped-call,unused-ignore]
+                network(image_13HW)
+    finally:
+        torch.set_num_threads(threads)
     return float(counting.operations) / 2 / side**2
 
 

@@ -137,7 +137,7 @@ def test_the_registered_model_deblurs_a_photograph_of_another_size(
     [
         (("--data", "nowhere"), "nowhere"),
         (("--space", "none.py"), "none.py: there is no such search space file"),
-        (("--trials", "7"), "study tiny: exists with another trials"),
+        (("--seed", "5"), "study tiny: exists with another search seed"),
     ],
 )
 def test_a_job_that_cannot_be_done_says_why(

@@ -90,6 +90,7 @@ def test_real_defocus_pairs_lower_the_validation_loss(tmp_path: Path, shared_dat
     assert best < first
 
 
+@pytest.mark.slow
 def test_a_finished_trial_is_found_finished_without_starting_ray(tmp_path: Path, tiny_data: Path) -> None:
     arguments = ("--data", tiny_data, "--workspace", tmp_path, *_settings())
     first = _run("train.py", *arguments)
@@ -129,6 +130,7 @@ def test_a_run_is_repeated_as_a_new_run_with_the_same_result(tmp_path: Path, tin
         assert sentence in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

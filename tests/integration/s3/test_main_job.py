@@ -14,8 +14,8 @@ from PIL import Image
 
 from gkm import storage
 from gkm.data.manifest import read_manifest
-from gkm.study.results import StudyResults, load_study
-from gkm.tracking import open_tracking
+from gkm.study.record import RecordPlace, load_study
+from gkm.study.results import StudyResults
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
 
@@ -34,7 +34,7 @@ SPACE = SearchSpace(
         training=TrainingConfig(epochs={EPOCHS}),
     ),
     baseline={{"optim.learning_rate": 1e-2}},
-    trials=2, first_rung_epochs={EPOCHS}, reduction_factor=4,
+    trials=2, first_rung_epochs={EPOCHS}, reduction_factor=4, confirm=0,
 )
 """
 SETTINGS = [
@@ -80,7 +80,7 @@ class Job:
         return ["train.py", "--data", data, "--storage", self.place, *settings]
 
     def results(self) -> StudyResults:
-        return load_study(open_tracking(self.workspace, f"sqlite:///{self.workspace}/mlflow.db"), "tiny")
+        return load_study(RecordPlace(str(self.workspace / "studies")), "tiny")
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ print(model.predict(np.zeros((32, 40, 3), np.uint8)).shape)
 
 def _killed(job: Job, appears: str, where: str, *arguments: object) -> None:
     """A command killed as soon as `appears` is below `where`."""
-    process = job.start(*arguments, TUNE_GLOBAL_CHECKPOINT_S="1")
+    process = job.start(*arguments)
     _wait_for(where, appears)
     process.kill()
     process.communicate()
@@ -155,14 +155,14 @@ def test_the_main_job_in_s3_outlasts_killed_servers_and_a_killed_driver(server, 
     assert job.run("prepare_data.py", "--source", "sample", "--out", tmp_path / "here")[0] == 0
     assert read_manifest(data).fingerprint == read_manifest(tmp_path / "here").fingerprint
 
-    _killed(job, "checkpoint_000001", studies, *job.sweep(data))
+    _killed(job, "epoch-0000001/SHA256SUMS", studies, *job.sweep(data))
     page = f"{job.place}/report.html"
-    out = _outlasted(job, server.away, "checkpoint_000003", studies, *job.sweep(data), "--report", page)
+    out = _outlasted(job, server.away, "epoch-0000003/SHA256SUMS", studies, *job.sweep(data), "--report", page)
     assert "2 trials (2 finished, 0 stopped, 0 failed)" in out, [(t.status, t.reason) for t in job.results().trials]
     for trial in job.results().trials:
         assert [metrics["epoch"] for metrics in trial.history] == list(range(1, EPOCHS + 1))
     kept = storage.list_files(job.place)
-    for part in ("studies/tiny/rungs.asha", "/weights/model.safetensors", "/validation.png", "/MLmodel"):
+    for part in ("/weights/model.safetensors", "/images/validation", "/MLmodel"):
         assert any(part in name for name in kept), part
     assert not list(job.workspace.rglob("*.safetensors"))
     assert f"report: {page}\n" in out
@@ -176,7 +176,7 @@ def test_the_main_job_in_s3_outlasts_killed_servers_and_a_killed_driver(server, 
 
     assert _served(job) == "(32, 40, 3)"
 
-    state = [name for name in storage.list_files(studies) if "/checkpoint_" not in name]
+    state = [name for name in storage.list_files(studies) if "/checkpoints/" not in name]
     assert all(b"secret-key" not in storage.read_bytes(f"{studies}/{name}") for name in state)
 
 

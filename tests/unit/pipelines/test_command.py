@@ -93,6 +93,19 @@ def test_handlers_that_a_library_puts_there_are_taken_away_again() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_sigterm_by_which_ray_leaves_the_block_is_heard_by_those_who_heeded_it_before() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with pytest.raises(KeyboardInterrupt), keeping_signals():
+            sys.exit(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+    with pytest.raises(SystemExit), keeping_signals():
+        sys.exit(1)
+
+
 def full_disk() -> None:
     raise OSError(errno.ENOSPC, "No space left on device", "/mnt/runs/x")
 
