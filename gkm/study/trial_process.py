@@ -64,14 +64,20 @@ def train(config: dict[str, Any], job: Job) -> None:
                 callbacks=[TuneReportCallback()],
             )
     except TrainingDivergedError as error:
-        tune.report({"ended": "diverged", "reason": str(error)})
+        tune.report({"epoch": assignment.known_epoch, "ended": "diverged", "reason": str(error)})
     except InputError as error:
-        tune.report({"ended": "environment", "reason": str(error)})
+        tune.report({"epoch": assignment.known_epoch, "ended": "environment", "reason": str(error)})
     except OSError as error:
         if error.errno not in _FULL:
             raise
         where = error.filename or assignment.place
-        tune.report({"ended": "environment", "reason": f"{where}: {error.strerror}; make room and start again"})
+        tune.report(
+            {
+                "epoch": assignment.known_epoch,
+                "ended": "environment",
+                "reason": f"{where}: {error.strerror}; make room and start again",
+            }
+        )
 
 
 def check_folder(job: Job) -> None:

@@ -163,7 +163,8 @@ def test_mlflow_and_checkpoints_may_be_lost_and_the_record_too(sweep: Sweep) -> 
     process = sweep.start()
     sweep.wait_for_epochs(process, 2)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(120) == 143
+    process.communicate(timeout=120)
+    assert process.returncode == 143
     before = {t.number: [m["val/psnr"] for m in t.history] for t in sweep.results.trials}
     (sweep.workspace / "mlflow.db").unlink()
     shutil.rmtree(sweep.workspace / "studies" / "s")
