@@ -188,7 +188,7 @@ def disturb(process: subprocess.Popen[str], ending: str, moment: float) -> bool:
         case "kill-driver":
             process.kill()
         case "kill-trial" | "kill-raylet":
-            return _kill_descendant(process, "ray::" if ending == "kill-trial" else "raylet/raylet")
+            return _kill_descendant(process, "ray::ImplicitFunc" if ending == "kill-trial" else "raylet/raylet")
     return True
 
 
@@ -200,7 +200,7 @@ def _kill_descendant(process: subprocess.Popen[str], name: str) -> bool:
                 command = " ".join(child.cmdline())
             except psutil.Error:
                 continue
-            if name in command and "IDLE" not in command:
+            if name in command:
                 child.kill()
                 return True
         time.sleep(0.05)
