@@ -57,10 +57,17 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
             raise InputError(
                 f"{address}: no Ray cluster answers there ({reason}); start one, or use --ray local"
             ) from None
+    lost = False
     try:
         yield
+    except SessionLostError:
+        lost = True
+        raise
     finally:
-        _shut_down(folder)
+        if lost:
+            _abandon(folder)
+        else:
+            ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -89,8 +96,8 @@ def _find_raylet() -> psutil.Process | None:
     return None
 
 
-def _shut_down(folder: Path | None) -> None:
-    """End the session, and a Ray of our own in any case: one that lost a process may not answer any more."""
+def _abandon(folder: Path | None) -> None:
+    """End a session that lost a process, and may not answer any more."""
     ending = threading.Thread(target=ray.shutdown, daemon=True)
     ending.start()
     ending.join(SHUTDOWN_SECONDS)
