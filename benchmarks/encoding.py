@@ -23,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from gkm.data import encoding, sample
+from gkm.data.dataset import encoding
 from gkm.data.photos import read_rgb
+from gkm.data.simulation import sample
 
 CROP_PIXELS = 256
 CROPS = 24

@@ -33,10 +33,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from gkm.config import ModelConfig
-from gkm.model.complexity import measure
-from gkm.model.gkmnet import GKMNet
-from gkm.model.official import export_official, load_official
-from gkm.model.strips import restore_by_strips
+from gkm.networks.gkmnet.complexity import measure
+from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks.gkmnet.official import export_official, load_official
+from gkm.networks.gkmnet.strips import restore_by_strips
 from gkm.training.context import has_bfloat16
 
 SIZES = ((288, 416), (1120, 1680))

@@ -12,7 +12,7 @@ from machine import describe, peak_bytes
 
 from gkm.config import ModelConfig
 from gkm.evaluation import restore_image
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 
 
 def main() -> None:

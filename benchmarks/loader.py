@@ -28,13 +28,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from machine import describe
 
-from gkm.data import sample
-from gkm.data.cache import NodeCache, open_split
-from gkm.data.crops import corner
-from gkm.data.loader import CropLoader
-from gkm.data.pair import Pair
+from gkm.data.dataset.pair import Pair
 from gkm.data.photos import read_rgb
-from gkm.data.preparation import write_dataset
+from gkm.data.preparation.preparation import write_dataset
+from gkm.data.reading.cache import NodeCache, open_split
+from gkm.data.reading.crops import corner
+from gkm.data.reading.loader import CropLoader
+from gkm.data.simulation import sample
 
 ROOT = Path(__file__).parents[1]
 SIZE = (1120, 1680)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gkm.data.batch_memory import BatchMemory  # needs nothing but numpy and PyTorch
+from gkm.data.reading.batch_memory import BatchMemory  # needs nothing but numpy and PyTorch
 
 Array = np.ndarray[Any, Any]
 Place = tuple[int, int, int]
@@ -67,8 +67,8 @@ def stacked(plan: Plan, crops: Iterator[tuple[tuple[Array, Array], int, int]]) -
 
 def ours(plan: Plan, *, limit_bytes: int | None = None, **options: int) -> Callable[[int], Batches]:
     """The project's loader on the project's shards; without threads, which are for overlapping with training."""
-    from gkm.data.cache import NodeCache, open_split
-    from gkm.data.loader import CropLoader
+    from gkm.data.reading.cache import NodeCache, open_split
+    from gkm.data.reading.loader import CropLoader
 
     cache = NodeCache(plan.folder / "cache-ours", limit_bytes)
     split = open_split(plan.folder / "shards", "train", cache, **options)
@@ -239,8 +239,7 @@ def _import_libraries(name: str) -> None:
 
             clean_stale_shared_memory()  # of a run that was stopped
         case _:
-            import gkm.data.loader
-            import gkm.data.photos  # noqa: F401
+            pass
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gkm.model.kernels import official_bank
+from gkm.networks.gkmnet.kernels import official_bank
 
 M, K = 21, 22
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from gkm.config import TrainingConfig, TrialConfig
-from gkm.study.conductor import Conductor, Events
-from gkm.study.record import Record, create_record
-from gkm.study.record_place import RecordPlace
-from gkm.study.results import TrialRow
-from gkm.study.space import Choice, Float, Int, SearchSpace
+from gkm.study.decisions.conductor import Conductor, Events
+from gkm.study.design.space import Choice, Float, Int, SearchSpace
+from gkm.study.record.record import Record, create_record
+from gkm.study.record.record_place import RecordPlace
+from gkm.study.record.results import TrialRow
 
 REPORTS = 3
 WARM = 10
@@ -75,8 +75,8 @@ def sleep_as_trial(config: dict[str, Any], job: Any) -> None:
 
 
 def ours(trials: int, folder: Path, database: bool = False, mlflow: bool = False) -> list[Moment]:
-    from gkm.study.executor import execute
-    from gkm.study.trial_process import Job
+    from gkm.study.execution.executor import execute
+    from gkm.study.execution.trial_process import Job
     from gkm.training.selection import Selection
 
     design = space(trials)
@@ -104,8 +104,8 @@ def unshown() -> Iterator[Show]:
 @contextmanager
 def shown(held: Record, design: SearchSpace, folder: Path) -> Iterator[Show]:
     """Brings MLflow, a local database, in line with the record while the study runs."""
-    from gkm.study.mirror import MlflowMirror
-    from gkm.study.projection import StudyFacts
+    from gkm.study.mirror.mirror import MlflowMirror
+    from gkm.study.mirror.projection import StudyFacts
     from gkm.tracking import Tracking
 
     tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", "bench")
@@ -135,7 +135,7 @@ def bare_tune(trials: int, folder: Path) -> list[Moment]:
             ends.append(now())
 
     def trainable(config: dict[str, Any]) -> None:
-        import gkm.study.executor  # noqa: F401 - the same libraries as in a trial of ours
+        import gkm.study.execution.executor  # noqa: F401 - the same libraries as in a trial of ours
 
         for epoch in range(1, REPORTS + 1):
             time.sleep(SECONDS / REPORTS)

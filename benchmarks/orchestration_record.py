@@ -23,11 +23,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from orchestration_contenders import record
 
 from gkm.config import TrainingConfig, TrialConfig
-from gkm.study.budget import Budget
-from gkm.study.conductor import Assignment, Conductor
-from gkm.study.record import Record, open_record
-from gkm.study.record_place import RecordPlace
-from gkm.study.space import Choice, Float, Int, SearchSpace
+from gkm.study.decisions.conductor import Assignment, Conductor
+from gkm.study.design.budget import Budget
+from gkm.study.design.space import Choice, Float, Int, SearchSpace
+from gkm.study.record.record import Record, open_record
+from gkm.study.record.record_place import RecordPlace
 
 EPOCHS, ASKED = 9, 7
 SPACE = SearchSpace(

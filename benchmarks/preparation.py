@@ -165,7 +165,7 @@ class Meter:
 
 def ray_seconds() -> float:
     """What it takes to start and stop a local Ray of two cores, and nothing else."""
-    code = "from gkm.study.session import start_ray\nwith start_ray('local', 2): pass"
+    code = "from gkm.study.execution.session import start_ray\nwith start_ray('local', 2): pass"
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     return time.perf_counter() - start

@@ -32,15 +32,15 @@ import numpy as np
 import optuna
 from machine import describe
 
-from gkm.study.budget import Budget
-from gkm.study.curves import Curves
-from gkm.study.design import Design
-from gkm.study.grid import Grid
-from gkm.study.parameters import Choice, Condition, Float, Int
-from gkm.study.replay import guess_space, replay
-from gkm.study.search import GP, TPE, Random
-from gkm.study.space import SearchSpace
-from gkm.study.stopping import ASHA, NoStopping
+from gkm.study.design.budget import Budget
+from gkm.study.design.design import Design
+from gkm.study.design.grid import Grid
+from gkm.study.design.parameters import Choice, Condition, Float, Int
+from gkm.study.design.search import GP, TPE, Random
+from gkm.study.design.space import SearchSpace
+from gkm.study.design.stopping import ASHA, NoStopping
+from gkm.study.insight.curves import Curves
+from gkm.study.insight.replay import guess_space, replay
 
 ROOT = Path(__file__).parents[1]
 SLOTS = 2
@@ -264,8 +264,8 @@ def draw(results: dict[str, dict[str, np.ndarray[Any, Any]]], at: dict[str, Any]
 
 
 def load_study(name: str, workspace: Path) -> tuple[Curves, SearchSpace]:
-    from gkm.study.record import open_record
-    from gkm.study.record_place import RecordPlace
+    from gkm.study.record.record import open_record
+    from gkm.study.record.record_place import RecordPlace
 
     record = open_record(RecordPlace(str(workspace / "records")), name)
     if record is None:

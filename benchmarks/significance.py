@@ -24,7 +24,7 @@ import numpy.typing as npt
 from machine import describe
 from scipy import special
 
-from gkm.study.statistics import paired_difference, seeds_needed
+from gkm.study.insight.statistics import paired_difference, seeds_needed
 
 Array = npt.NDArray[np.float64]
 RESAMPLES = 500

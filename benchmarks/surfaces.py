@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from gkm.config import TrainingConfig, TrialConfig
-from gkm.study.curves import Array, Curves
-from gkm.study.space import Choice, Condition, Float, Int, SearchSpace
+from gkm.study.design.space import Choice, Condition, Float, Int, SearchSpace
+from gkm.study.insight.curves import Array, Curves
 
 EPOCHS, SETTINGS = 27, 1500
 RATE, KERNELS, DECAY = "optim.learning_rate", "model.num_kernels", "optim.decay_factor"

@@ -28,8 +28,8 @@ from torch.nn import functional
 
 from gkm.config import ModelConfig
 from gkm.losses import multi_scale_loss
-from gkm.model.gkmnet import GKMNet
-from gkm.model.official import export_official, load_official
+from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks.gkmnet.official import export_official, load_official
 from gkm.training.context import has_bfloat16
 
 LEARNING_RATE = 1e-4

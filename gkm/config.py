@@ -83,7 +83,7 @@ class ModelConfig(Settings):
 
     @classmethod
     def official(cls) -> Self:
-        """The network of the authors' release, whose checkpoints `gkm.model.official` reads; see docs/fidelity.md."""
+        """The network of the authors' release; `gkm.networks.gkmnet.official` reads its checkpoints."""
         return cls(num_kernels=22, residual=False, bank="official", coefficients="half_tanh", omega="shared_with_bias")
 
 

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from gkm import metrics
-from gkm.data.noise import add_noise
-from gkm.data.pair import Pair
-from gkm.model.gkmnet import GKMNet
-from gkm.model.strips import restore_by_strips
+from gkm.data.dataset.pair import Pair
+from gkm.data.reading.noise import add_noise
+from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks.gkmnet.strips import restore_by_strips
 
 Restore = Callable[[Tensor], Tensor]
 """A blurred photograph [1,3,H,W] in [0,1] in, the restored one of the same shape out."""

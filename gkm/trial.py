@@ -16,11 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from gkm.config import TrialConfig
-from gkm.data.cache import CachedSplit, NodeCache, open_split
-from gkm.data.loader import CropLoader
+from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
+from gkm.data.reading.loader import CropLoader
 from gkm.errors import InputError
 from gkm.evaluation import ImageScore, Restore, evaluate, restore_image, restorer
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.training.best import PhotographScore
 from gkm.training.context import TrainingContext, agreed, has_bfloat16
 from gkm.training.loop import Metrics, Validate, Validation, fit
@@ -64,7 +64,7 @@ def run_trial(
     """Train one network on the data set at `data` (a directory of shards), resuming from the context's store.
 
     Every validated epoch is kept in the store and reported to the context, the weights whenever the metric of
-    `selection` (default: `SELECTION_METRIC`) improves. For `cache`, see `gkm.data.cache.open_split`.
+    `selection` (default: `SELECTION_METRIC`) improves. For `cache`, see `gkm.data.reading.cache.open_split`.
 
     Raises InputError for a data set or a checkpoint that cannot be used, TrainingDivergedError when losses, weights or
     restored photographs are no longer finite, OSError where the store cannot be written; on every worker alike.

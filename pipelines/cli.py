@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from pipelines.command import build, build_group, say
+from pipelines.terminal.command import build, build_group, say
 
 PIPELINES = {
     "prepare": ("prepare_data", "Make a data set of photographs, ready for training."),

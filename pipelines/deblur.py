@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from gkm.errors import InputError
-from pipelines.command import progress, run, say
-from pipelines.options import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE
+from pipelines.terminal.command import progress, run, say
+from pipelines.terminal.options import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE
 
 
 def main(

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import progress, run, say, show
-from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, node_cache
+from pipelines.terminal.command import progress, run, say, show
+from pipelines.terminal.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, node_cache
 
 
 def main(

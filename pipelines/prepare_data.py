@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from gkm.errors import InputError
-from pipelines.command import progress, run, say
-from pipelines.options import DEFAULT_WORKSPACE, WORKSPACE
+from pipelines.terminal.command import progress, run, say
+from pipelines.terminal.options import DEFAULT_WORKSPACE, WORKSPACE
 
 if TYPE_CHECKING:
-    from gkm.data.preparation import Runner
+    from gkm.data.preparation.preparation import Runner
 
 
 def main(
@@ -59,9 +59,9 @@ def main(
         python pipelines/prepare_data.py --source ~/photos --sharp-only --set f_number=2.8 --out runs/data/mine
         python pipelines/prepare_data.py --verify runs/data/sample
     """
-    from gkm.data.preparation import outlook, prepare
-    from gkm.data.sources import choose_source
-    from gkm.data.verification import verified
+    from gkm.data.dataset.verification import verified
+    from gkm.data.preparation.preparation import outlook, prepare
+    from gkm.data.preparation.sources import choose_source
 
     if verify is not None:
         with progress() as bar:
@@ -91,12 +91,12 @@ def main(
 def _workers(count: int, ray: str) -> "Iterator[Runner]":
     """Who makes the shards: this process alone, or tasks of a Ray session."""
     if count == 1 and ray == "local":
-        from gkm.data.preparation import one_by_one
+        from gkm.data.preparation.preparation import one_by_one
 
         yield one_by_one
         return
-    from gkm.data.distributed import on_ray
-    from gkm.study.session import start_ray
+    from gkm.data.preparation.distributed import on_ray
+    from gkm.study.execution.session import start_ray
 
     with start_ray(ray, count):
         yield on_ray(count)

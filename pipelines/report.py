@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import run, say
-from pipelines.options import (
+from pipelines.terminal.command import run, say
+from pipelines.terminal.options import (
     CACHE,
     CACHE_LIMIT,
     DEFAULT_WORKSPACE,
@@ -45,9 +45,9 @@ def main(
     """
     from gkm.report import report_study
     from gkm.storage import absolute
-    from gkm.study.archive import read_results
+    from gkm.study.record.archive import read_results
     from gkm.tracking import open_tracking
-    from pipelines.lines import announced
+    from pipelines.terminal.lines import announced
 
     tracking = open_tracking(workspace, tracking_uri)
     tracking.must_exist()

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from gkm.errors import InputError
-from pipelines.command import run_group, say, show
-from pipelines.options import DEFAULT_WORKSPACE, RECORD, TRACKING_URI, WORKSPACE, record_place
+from pipelines.terminal.command import run_group, say, show
+from pipelines.terminal.options import DEFAULT_WORKSPACE, RECORD, TRACKING_URI, WORKSPACE, record_place
 
 NAME = Annotated[str, typer.Argument(metavar="NAME", help="Name of the study.")]
 
@@ -21,8 +21,8 @@ def list_studies(workspace: WORKSPACE = DEFAULT_WORKSPACE, record: RECORD = None
     Examples:
       python pipelines/study.py list
     """
-    from gkm.study.archive import read_entries
-    from pipelines.study_tables import entries_table
+    from gkm.study.record.archive import read_entries
+    from pipelines.terminal.study_tables import entries_table
 
     place = record_place(record, workspace)
     entries = read_entries(place)
@@ -45,9 +45,9 @@ def show_study(
     Examples:
       python pipelines/study.py show quick
     """
-    from gkm.study.archive import read_entry, viewers
+    from gkm.study.record.archive import read_entry, viewers
     from gkm.tracking import open_tracking
-    from pipelines import study_tables as tables
+    from pipelines.terminal import study_tables as tables
 
     place = record_place(record, workspace)
     entry = read_entry(place, name)
@@ -75,7 +75,7 @@ def stop(
     Examples:
       python pipelines/study.py stop quick --wait 120
     """
-    from gkm.study.archive import stop_study
+    from gkm.study.record.archive import stop_study
 
     stopped = stop_study(
         record_place(record, workspace), name, wait, lambda holder: say(f"study {name}: asked {holder} to stop")
@@ -97,8 +97,8 @@ def compare(
       python pipelines/study.py compare losses:ssim losses:l2
       python pipelines/study.py compare quick wide:3
     """
-    from gkm.study import comparison
-    from gkm.study.archive import read_results
+    from gkm.study.insight import comparison
+    from gkm.study.record.archive import read_results
 
     place = record_place(record, workspace)
     sides = [comparison.find_side(text, lambda name: read_results(place, name)) for text in (one, other)]
@@ -120,8 +120,8 @@ def export(
       python pipelines/study.py export quick --out quick.parquet
     """
     from gkm.storage import absolute
-    from gkm.study.archive import read_results
-    from gkm.study.export import export_study
+    from gkm.study.record.archive import read_results
+    from gkm.study.record.export import export_study
 
     if Path(out).suffix != ".parquet":
         raise InputError(f"{out}: the table is written as Parquet; give a file name that ends with .parquet")
@@ -146,10 +146,10 @@ def replay(
       python pipelines/study.py replay quick --pruner asha:first_rung_epochs=3,reduction_factor=3
       python pipelines/study.py replay quick --pruner median --sampler tpe --seeds 50
     """
-    from gkm.study.archive import read_results
-    from gkm.study.replay import replay_study
-    from gkm.study.specify import parse_sampler, parse_stopping
-    from pipelines.study_tables import replay_tables
+    from gkm.study.design.specify import parse_sampler, parse_stopping
+    from gkm.study.insight.replay import replay_study
+    from gkm.study.record.archive import read_results
+    from pipelines.terminal.study_tables import replay_tables
 
     rules = parse_stopping(pruner), parse_sampler(sampler) if sampler else None
     results = read_results(record_place(record, workspace), name)

@@ -11,7 +11,7 @@ import typer
 
 from gkm.errors import InputError
 from pipelines.cli import PIPELINES
-from pipelines.command import ENVIRONMENT, run, say
+from pipelines.terminal.command import ENVIRONMENT, run, say
 
 
 def main(

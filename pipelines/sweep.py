@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.command import run, say
-from pipelines.options import (
+from pipelines.terminal.command import run, say
+from pipelines.terminal.options import (
     CACHE,
     CACHE_LIMIT,
     DEFAULT_WORKSPACE,
@@ -68,20 +68,20 @@ def main(
       python pipelines/sweep.py --space search_spaces/gkmnet.py --data runs/data/dpd --gpus 1 --device a100 --dry-run
     """
     from gkm.storage import absolute, join
-    from gkm.study.design import load_space
+    from gkm.study.design.design import load_space
 
     design = load_space(space)
     limits: dict[str, Any] = {"trials": trials, "epochs": max_epochs, "hours": hours, "cost": cost}
     if given := {name: limit for name, limit in limits.items() if limit is not None}:
         design = design.within(replace(design.limits, **given))
 
-    from gkm.study.opening import Study
-    from gkm.study.run import check_study, find_finished
-    from gkm.study.workers import WorkerGroup
+    from gkm.study.execution.opening import Study
+    from gkm.study.execution.run import check_study, find_finished
+    from gkm.study.execution.workers import WorkerGroup
     from gkm.tracking import open_tracking
-    from pipelines.ending import conclude
-    from pipelines.live import run_watched
-    from pipelines.planning import plan_of, price_of
+    from pipelines.terminal.ending import conclude
+    from pipelines.terminal.live import run_watched
+    from pipelines.terminal.planning import plan_of, price_of
 
     spec = Study(
         study or space.stem,

@@ -5,8 +5,16 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import run, say
-from pipelines.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, STORAGE, TRACKING_URI, WORKSPACE, node_cache
+from pipelines.terminal.command import run, say
+from pipelines.terminal.options import (
+    CACHE,
+    CACHE_LIMIT,
+    DEFAULT_WORKSPACE,
+    STORAGE,
+    TRACKING_URI,
+    WORKSPACE,
+    node_cache,
+)
 
 
 def main(
@@ -52,9 +60,9 @@ def main(
         raise InputError("there is nothing to train on; give a prepared data set with --data")
 
     from gkm.storage import absolute, join
-    from gkm.study.display import TrainingDisplay
-    from gkm.study.launch import Launch, train
-    from gkm.study.repeating import compared, data_of, find_run
+    from gkm.study.single.display import TrainingDisplay
+    from gkm.study.single.launch import Launch, train
+    from gkm.study.single.repeating import compared, data_of, find_run
     from gkm.tracking import open_tracking
 
     tracking = open_tracking(workspace, tracking_uri, storage)
@@ -70,7 +78,7 @@ def main(
     launch = Launch(settings, absolute(data or ""), absolute(join(storage or workspace, "trials")), tracking, place)
     group = None
     if workers > 1:
-        from gkm.study.workers import WorkerGroup
+        from gkm.study.execution.workers import WorkerGroup
 
         group = WorkerGroup(workers, gpus=float(gpus))
     launch.check(group)

@@ -11,7 +11,7 @@ Both are here: an arm is as the paper counts it, and the other way is named besi
 """
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.study.grid import Arms
+from gkm.study.design.grid import Arms
 
 SPACE = Arms(
     base=TrialConfig(

@@ -9,7 +9,7 @@ the differences point the same way.
 """
 
 from gkm.config import DataConfig, ModelConfig, OptimConfig, TrainingConfig, TrialConfig
-from gkm.study.grid import Arms
+from gkm.study.design.grid import Arms
 
 SPACE = Arms(
     base=TrialConfig(

@@ -7,7 +7,7 @@ at on-demand prices, 490 USD.
 """
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.study.space import Choice, Float, Int, SearchSpace
+from gkm.study.design.space import Choice, Float, Int, SearchSpace
 
 SPACE = SearchSpace(
     base=TrialConfig(

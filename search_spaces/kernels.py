@@ -7,8 +7,8 @@ three days and 580 USD on demand.
 """
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.study.grid import Grid
-from gkm.study.parameters import Choice
+from gkm.study.design.grid import Grid
+from gkm.study.design.parameters import Choice
 
 SPACE = Grid(
     base=TrialConfig(

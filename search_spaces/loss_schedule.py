@@ -6,7 +6,7 @@
 """
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.study.grid import Arms
+from gkm.study.design.grid import Arms
 
 SPACE = Arms(
     base=TrialConfig(

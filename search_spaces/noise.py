@@ -9,7 +9,7 @@ photographs is what evaluate_noise.py shows, for the registered model.
 """
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.study.grid import Arms
+from gkm.study.design.grid import Arms
 
 SPACE = Arms(
     base=TrialConfig(

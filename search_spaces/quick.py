@@ -4,7 +4,7 @@ The best settings are not confirmed with fresh seeds, which would double its tim
 """
 
 from gkm.config import DataConfig, ModelConfig, OptimConfig, TrainingConfig, TrialConfig
-from gkm.study.space import Choice, Float, SearchSpace
+from gkm.study.design.space import Choice, Float, SearchSpace
 
 SPACE = SearchSpace(
     base=TrialConfig(

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from gkm.data.pair import Pair
-from gkm.data.preparation import write_dataset
+from gkm.data.dataset.pair import Pair
+from gkm.data.preparation.preparation import write_dataset
 
 
 def write_tiny_data(out: Path) -> Path:

@@ -18,7 +18,7 @@ from gkm.registry.versions import LoadedModel, load
 from gkm.tracking import Tracking
 
 if TYPE_CHECKING:
-    from gkm.data.cache import NodeCache
+    from gkm.data.reading.cache import NodeCache
     from gkm.evaluation import ImageScore
 
 SIGMAS_8BIT = (0.0, 1.0, 3.0, 5.0)
@@ -69,7 +69,7 @@ def study_noise(
 
     Raises InputError for a model, data set or noise level that cannot be used.
     """
-    from gkm.data.cache import open_split
+    from gkm.data.reading.cache import open_split
     from gkm.evaluation import evaluate, mean_scores, restorer
     from gkm.training.context import best_device
 

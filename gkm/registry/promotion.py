@@ -18,8 +18,8 @@ from gkm.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, REGISTERED_NAM
 from gkm.tracking import Tracking
 
 if TYPE_CHECKING:
-    from gkm.data.cache import CachedSplit, NodeCache
-    from gkm.data.pair import Pair
+    from gkm.data.dataset.pair import Pair
+    from gkm.data.reading.cache import CachedSplit, NodeCache
 
 Scores = Mapping[str, float]
 """Means over the test photographs: "psnr" in dB and "ssim"."""
@@ -71,13 +71,13 @@ def promote(
     While there is no champion it has to beat the blurred photographs themselves. The old champion becomes `previous`.
 
     Args:
-        cache: see `gkm.data.cache.open_split`.
+        cache: see `gkm.data.reading.cache.open_split`.
         dry_run: measure, but change and record nothing.
         again: consider a challenger that was rolled back, too.
 
     Raises InputError where there is no challenger, it is the champion already, or it was rolled back.
     """
-    from gkm.data.cache import open_split
+    from gkm.data.reading.cache import open_split
 
     known = versions.aliases(tracking)
     challenger = _challenger(tracking, known, again)

@@ -15,8 +15,8 @@ from gkm.registry import served
 from gkm.tracking import Tracking, redacted
 
 if TYPE_CHECKING:
-    from gkm.model.gkmnet import GKMNet
-    from gkm.study.results import StudyResults
+    from gkm.networks.gkmnet.gkmnet import GKMNet
+    from gkm.study.record.results import StudyResults
 
 REGISTERED_NAME = "gkmnet"
 CHALLENGER = "challenger"

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from gkm import metrics
-from gkm.data.cache import CachedSplit
+from gkm.data.reading.cache import CachedSplit
 from gkm.evaluation import ImageScore, evaluate, to_tensor
-from gkm.model.fixed_point import iterates, oracle_coefficients, solve
-from gkm.model.kernels import paper_bank
+from gkm.networks.gkmnet.fixed_point import iterates, oracle_coefficients, solve
+from gkm.networks.gkmnet.kernels import paper_bank
 from gkm.registry.promotion import Watch
 from gkm.report.evidence import Baseline
 
 if TYPE_CHECKING:
-    from gkm.data.pair import Pair
+    from gkm.data.dataset.pair import Pair
 
 BANK = paper_bank(21, 21)
 """The paper's own kernels, whatever the study searched."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from gkm.study.statistics import Interval
+from gkm.study.insight.statistics import Interval
 
 NOTHING = "–"
 Verdict = Literal["better", "worse", "same"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gkm.report.bars import forest
 from gkm.report.cells import NOTHING, Cell, difference, interval
+from gkm.report.figures.bars import forest
 from gkm.report.study_table import in_words, objective_cell
-from gkm.study.results import StudyResults
-from gkm.study.verdicts import ArmVerdict, Confirmation, arm_verdicts, scale_of, setting_rows
+from gkm.study.insight.verdicts import ArmVerdict, Confirmation, arm_verdicts, scale_of, setting_rows
+from gkm.study.record.results import StudyResults
 
 
 def arms_section(study: StudyResults) -> dict[str, Any]:

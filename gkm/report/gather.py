@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from gkm.data.cache import CachedSplit, NodeCache, open_split
-from gkm.data.manifest import Manifest
-from gkm.data.pair import Pair
+from gkm.data.dataset.manifest import Manifest
+from gkm.data.dataset.pair import Pair
 from gkm.data.photos import Pixels
+from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
 from gkm.errors import InputError
 from gkm.evaluation import ImageScore, Restore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
-from gkm.model import inspection
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet import inspection
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import versions
 from gkm.registry.promotion import Watch
 from gkm.report.baseline import fixed_point_baseline
@@ -28,7 +28,7 @@ from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
 from gkm.report.inside import look_inside
 from gkm.report.page import build_page
 from gkm.report.study_table import seeds
-from gkm.study.results import StudyResults, TrialRow
+from gkm.study.record.results import StudyResults, TrialRow
 from gkm.tracking import Tracking
 from gkm.training.context import best_device
 
@@ -81,7 +81,7 @@ def report_study(
     The figures go to the study's run, too, as "test/psnr", "test/blurred_psnr" and so on.
 
     Args:
-        cache: see `gkm.data.cache.open_split`.
+        cache: see `gkm.data.reading.cache.open_split`.
         lpips_weights: see `gkm.metrics.lpips`.
 
     Raises InputError where the study has no validated or no registered trial, or where `data` is not its data set.

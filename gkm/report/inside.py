@@ -9,13 +9,13 @@ import numpy as np
 from torch import Tensor
 
 from gkm.evaluation import to_8bit, to_tensor
-from gkm.model.gkmnet import GKMNet
-from gkm.model.inspection import kernels, trace
+from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks.gkmnet.inspection import kernels, trace
 from gkm.report.evidence import Inside
 from gkm.report.names import kernel_names
 
 if TYPE_CHECKING:
-    from gkm.data.pair import Pair
+    from gkm.data.dataset.pair import Pair
 
 MOST_PIXELS = 1_000_000
 """All maps of all scales are kept at once; of larger photographs the middle is looked at."""

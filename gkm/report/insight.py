@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from gkm.report.bars import rung_bar, share_bar
+from gkm.report.figures.bars import rung_bar, share_bar
 from gkm.report.names import long_name
-from gkm.study.insight import Importances, importances, rung_survival
-from gkm.study.results import StudyResults
+from gkm.study.insight.insight import Importances, importances, rung_survival
+from gkm.study.record.results import StudyResults
 
 
 def insight_section(study: StudyResults) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gkm.study.objective import Objective
+from gkm.study.design.objective import Objective
 
 PARAMETER_NAMES: Mapping[str, tuple[str, str]] = {
     "model.max_kernel_size": ("M", "M, largest kernel in pixels"),

@@ -18,16 +18,17 @@ from markupsafe import Markup
 
 from gkm import storage
 from gkm.evaluation import ImageScore, mean_scores
-from gkm.report import cells, curves, kernel_figures, search_figures, study_table, tables
+from gkm.report import cells, study_table, tables
 from gkm.report.comparisons import arms_section, seeds_section
 from gkm.report.evidence import Example, Inside, Kernels, TestScores
+from gkm.report.figures import curves, kernel_figures, search_figures
+from gkm.report.figures.pictures import coefficient_map, cutout, most_blurred_detail, overview
 from gkm.report.insight import insight_section, opening
 from gkm.report.names import objective_name, photograph_title
-from gkm.report.pictures import coefficient_map, cutout, most_blurred_detail, overview
 from gkm.report.verdict import verdict_section
 
 if TYPE_CHECKING:
-    from gkm.study.results import StudyResults, TrialRow
+    from gkm.study.record.results import StudyResults, TrialRow
 
 HERE = Path(__file__).parent
 

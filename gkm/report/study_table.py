@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from gkm.config import TrialConfig
 from gkm.report.cells import Cell, count, duration, number, setting_value
 from gkm.report.names import long_name, objective_head, objective_name, short_name
-from gkm.study.objective import Objective
-from gkm.study.results import StudyResults, TrialRow
+from gkm.study.design.objective import Objective
+from gkm.study.record.results import StudyResults, TrialRow
 
 PSNR_DIGITS, OTHER_DIGITS = 2, 3
 _ALWAYS = ("val/psnr", "val/ssim")

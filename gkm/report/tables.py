@@ -12,7 +12,7 @@ from gkm.report.cells import NOTHING, Cell, difference, number
 from gkm.report.evidence import NoiseScores, TestScores
 from gkm.report.names import photograph_title
 from gkm.report.study_table import OTHER_DIGITS, PSNR_DIGITS, in_words
-from gkm.study.results import StudyResults
+from gkm.study.record.results import StudyResults
 
 METRICS = (("psnr", PSNR_DIGITS, True), ("ssim", OTHER_DIGITS, True), ("lpips", OTHER_DIGITS, False))
 """Name, digits after the point, whether higher is better."""

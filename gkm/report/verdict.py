@@ -10,9 +10,16 @@ from gkm.report.cells import Cell, count, difference, number
 from gkm.report.comparisons import confirmed_rows, digits_of, in_print
 from gkm.report.names import objective_name
 from gkm.report.study_table import in_words, objective_cell
-from gkm.study.pairing import scene_note
-from gkm.study.results import StudyResults, TrialRow
-from gkm.study.verdicts import ArmVerdict, Confirmation, against_baseline, arm_verdicts, confirmation, setting_name
+from gkm.study.insight.pairing import scene_note
+from gkm.study.insight.verdicts import (
+    ArmVerdict,
+    Confirmation,
+    against_baseline,
+    arm_verdicts,
+    confirmation,
+    setting_name,
+)
+from gkm.study.record.results import StudyResults, TrialRow
 
 
 @dataclass(frozen=True)

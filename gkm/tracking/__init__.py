@@ -5,8 +5,8 @@ from gkm.tracking.environment import environment_tags
 from gkm.tracking.health import TrackingAwayError, as_away, is_missing
 from gkm.tracking.records import SEARCHED_PREFIX, Status, StudyRun, TrialRecord, to_text
 from gkm.tracking.runs import DataInput, Point, clean
-from gkm.tracking.store import default_tracking_uri, open_tracking
-from gkm.tracking.studies import Tracking, TrialRun
+from gkm.tracking.store import default_tracking_uri
+from gkm.tracking.studies import Tracking, TrialRun, open_tracking
 
 __all__ = [
     "SEARCHED_PREFIX",

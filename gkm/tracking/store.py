@@ -12,15 +12,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gkm import storage
 from gkm.errors import InputError
-from gkm.tracking.address import is_server, redacted, sqlite_path
+from gkm.tracking.address import redacted, sqlite_path
 from gkm.tracking.health import check, explained
-
-if TYPE_CHECKING:
-    from gkm.tracking.studies import Tracking
 
 LOCKED_SECONDS = 120.0
 """How long an operation is tried again while other processes keep the database locked."""
@@ -49,21 +46,6 @@ _reopened: dict[str, int] = {}
 def default_tracking_uri(workspace: Path) -> str:
     """`MLFLOW_TRACKING_URI` where it is set, else the sqlite store `mlflow.db` of the workspace."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
-
-
-def open_tracking(workspace: Path, uri: str | None = None, files: str | None = None) -> Tracking:
-    """The tracking of a workspace: at `uri` where one is given, else at `default_tracking_uri`.
-
-    A server keeps artifacts where it was told to; for a database they go to `artifacts` in the location `files`, or
-    else in the workspace. Nothing is opened yet; see `Tracking.prepare`.
-    """
-    from gkm.tracking.studies import Tracking
-
-    uri = uri or default_tracking_uri(workspace)
-    if path := sqlite_path(uri):
-        uri = f"sqlite:///{path.absolute()}"
-    artifacts = storage.join(storage.absolute(files) if files else workspace.absolute(), "artifacts")
-    return Tracking(uri, None if is_server(uri) else artifacts)
 
 
 @functools.cache

@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gkm import storage
 from gkm.config import TrialConfig
 from gkm.errors import InputError
+from gkm.tracking.address import is_server, sqlite_path
 from gkm.tracking.records import Status, StudyRun, TrialRecord, plain
 from gkm.tracking.runs import Runs
+from gkm.tracking.store import default_tracking_uri
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,3 +169,16 @@ class Tracking(Runs):
             status_in_mlflow=run.info.status,
             started_seconds=run.info.start_time / 1000,
         )
+
+
+def open_tracking(workspace: Path, uri: str | None = None, files: str | None = None) -> Tracking:
+    """The tracking of a workspace: at `uri` where one is given, else at `default_tracking_uri`.
+
+    A server keeps artifacts where it was told to; for a database they go to `artifacts` in the location `files`, or
+    else in the workspace. Nothing is opened yet; see `Tracking.prepare`.
+    """
+    uri = uri or default_tracking_uri(workspace)
+    if path := sqlite_path(uri):
+        uri = f"sqlite:///{path.absolute()}"
+    artifacts = storage.join(storage.absolute(files) if files else workspace.absolute(), "artifacts")
+    return Tracking(uri, None if is_server(uri) else artifacts)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.training.checkpoint import CONFIG_NAME, WEIGHTS_NAME, save_weights, seal
 
 VALIDATION_NAME = "validation.parquet"

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from gkm.config import ModelConfig
 from gkm.errors import InputError
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gkm.config import TrialConfig
 from gkm.errors import InputError
 from gkm.losses import cost_name, learning_rate_at, multi_scale_loss
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.training.best import PhotographScore, save_best
 from gkm.training.checkpoint import Checkpoint, save_checkpoint
 from gkm.training.context import TrainingContext, from_first

@@ -1,12 +1,14 @@
 """What the source files look like: lengths, names, docstrings, and what may never be called."""
 
 import ast
+from collections import Counter
 from pathlib import PurePath
 
 import pytest
 
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 90
+MAX_MODULES = 15
 HOMELESS = {"util", "utils", "helper", "helpers", "common", "misc"}
 UNPICKLING = {"pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads", "joblib.load", "dill.load"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -63,12 +65,29 @@ def path_edit_violations(module):
     return [f"{module.path}:{node.lineno}: sys.path" for node in calls if ast.unparse(node) == "sys.path"]
 
 
+def crowded(modules):
+    """Folders with more modules than one takes in at a glance; what a package re-exports is not counted."""
+    counted = Counter(str(PurePath(module.path).parent) for module in modules if not module.is_package)
+    return [
+        f"{folder}: {count} modules; find the rooms in it" for folder, count in counted.items() if count > MAX_MODULES
+    ]
+
+
 RULES = (length_violations, name_violations, docstring_violations, unpickling_violations, path_edit_violations)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_project_keeps_rule(rule, modules):
     assert [violation for module in modules for violation in rule(module)] == []
+
+
+def test_no_folder_is_crowded(modules):
+    assert crowded(modules) == []
+
+
+def test_a_crowded_folder_is_found(make_module):
+    assert crowded([make_module("", f"gkm/a/b{number}.py") for number in range(MAX_MODULES + 1)])
+    assert crowded([make_module("", f"gkm/a/b{number}.py") for number in range(MAX_MODULES)]) == []
 
 
 @pytest.mark.parametrize(

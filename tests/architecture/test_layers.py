@@ -9,7 +9,7 @@ LAYERS = (
     {"gkm.config", "gkm.storage"},
     {"gkm.tracking", "gkm.lpips_weights"},
     {"gkm.metrics"},
-    {"gkm.data", "gkm.model", "gkm.losses"},
+    {"gkm.data", "gkm.networks", "gkm.losses"},
     {"gkm.evaluation"},
     {"gkm.training"},
     {"gkm.trial"},
@@ -22,8 +22,30 @@ LAYERS = (
 
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 
+ROOMS = {
+    "gkm.data": (
+        {"photos"},
+        {"dataset", "finding"},
+        {"simulation"},
+        {"preparation", "reading"},
+    ),
+    "gkm.networks": ({"ops"}, {"gkmnet"}),
+    "gkm.study": (
+        {"design"},
+        {"record"},
+        {"mirror", "decisions", "planning"},
+        {"execution", "insight"},
+        {"single"},
+    ),
+}
+"""The same inside the large packages: room by room, from the bottom."""
+
+ROOM_RANK = {
+    f"{package}.{room}": rank for package, rows in ROOMS.items() for rank, rooms in enumerate(rows) for room in rooms
+}
+
 FENCES = {
-    "ray": ("gkm/study/", "gkm/training/context.py", "gkm/data/distributed.py"),
+    "ray": ("gkm/study/", "gkm/training/context.py", "gkm/data/preparation/distributed.py"),
     "optuna": ("gkm/study/",),
     "mlflow": ("gkm/tracking", "gkm/registry"),
     "boto3": ("gkm/storage/",),
@@ -34,8 +56,8 @@ FENCES = {
 }
 """Library -> the only places that import it."""
 
-NO_INPUT_OUTPUT = ("gkm/model/", "gkm/losses.py", "gkm/metrics.py")
-READERS = ("gkm/model/official.py",)
+NO_INPUT_OUTPUT = ("gkm/networks/", "gkm/losses.py", "gkm/metrics.py")
+READERS = ("gkm/networks/gkmnet/official.py",)
 """The exception: reading and writing the release's checkpoints is all it is for."""
 INPUT_OUTPUT = {
     "os", "io", "shutil", "tempfile", "urllib", "requests", "socket", "subprocess", "sqlite3",
@@ -45,7 +67,7 @@ INPUT_OUTPUT_CALLS = {"open", "print", "load", "save", "read_text", "read_bytes"
 
 
 def part_of(name):
-    """ "gkm.data.cache" -> "gkm.data"; names outside the project -> None."""
+    """ "gkm.data.reading.cache" -> "gkm.data"; names outside the project -> None."""
     top, _, rest = name.partition(".")
     if top == "gkm" and rest:
         return f"gkm.{rest.split('.')[0]}"
@@ -66,6 +88,49 @@ def layer_violations(module):
         if RANK[other] >= RANK[part]:
             found.append(f"{module.path}:{line}: {part} imports {name}, which is not below it")
     return found
+
+
+def room_violations(module):
+    part = part_of(module.name)
+    if part not in ROOMS or module.name == part:
+        return []
+    room = ".".join(module.name.split(".")[:3])
+    if room not in ROOM_RANK:
+        return [f"{module.path}: {room} has no place in {part}; give it one in tests/architecture/test_layers.py"]
+    found = []
+    for name, line in module.imports():
+        other = ".".join(name.split(".")[:3])
+        if other != room and other in ROOM_RANK and part_of(other) == part and ROOM_RANK[other] >= ROOM_RANK[room]:
+            found.append(f"{module.path}:{line}: {room} imports {name}, which is not below it")
+    return found
+
+
+def circles(modules):
+    """Modules that import each other, whatever the number of steps and wherever the imports stand."""
+    names = {module.name for module in modules}
+    imported = {module.name: {_module_of(name, names) for name, _ in module.imports()} for module in modules}
+    for name, others in imported.items():
+        imported[name] = others - {None, name}
+    found, done = [], set()
+
+    def walk(name, path):
+        if name in path:
+            found.append(" -> ".join([*path[path.index(name) :], name]))
+        elif name not in done:
+            for other in sorted(imported[name]):
+                walk(other, [*path, name])
+            done.add(name)
+
+    for name in sorted(imported):
+        walk(name, [])
+    return found
+
+
+def _module_of(name, names):
+    """The module that an import of "a.b.c" reads: a.b.c, or a.b where c is something in it."""
+    while name and name not in names:
+        name = name.rpartition(".")[0]
+    return name or None
 
 
 def fence_violations(module):
@@ -106,7 +171,7 @@ def environment_violations(module):
     return found
 
 
-RULES = (layer_violations, fence_violations, input_output_violations, environment_violations)
+RULES = (layer_violations, room_violations, fence_violations, input_output_violations, environment_violations)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -114,14 +179,29 @@ def test_project_keeps_rule(rule, modules):
     assert [violation for module in modules for violation in rule(module)] == []
 
 
+def test_no_modules_import_each_other(modules):
+    assert circles(modules) == []
+
+
+def test_a_circle_is_found_through_lazy_imports(make_module):
+    one = make_module("from gkm.b import thing", "gkm/a.py")
+    other = make_module("def f():\n    from gkm import a", "gkm/b.py")
+    assert circles([one, other]) == ["gkm.a -> gkm.b -> gkm.a"]
+    assert circles([one, make_module("", "gkm/b.py")]) == []
+
+
 @pytest.mark.parametrize(
     ("rule", "path", "source"),
     [
-        (layer_violations, "gkm/data/cache.py", "from gkm.training.loop import fit"),
-        (layer_violations, "gkm/data/cache.py", "def f():\n    from gkm import trial"),
-        (layer_violations, "gkm/data/cache.py", "from ..study import results"),
+        (room_violations, "gkm/data/dataset/pair.py", "from gkm.data.reading.crops import turned"),
+        (room_violations, "gkm/data/reading/crops.py", "from gkm.data.preparation import card"),
+        (room_violations, "gkm/study/design/space.py", "def f():\n    from gkm.study.record.record import open_record"),
+        (room_violations, "gkm/study/novelty.py", ""),
+        (layer_violations, "gkm/data/reading/cache.py", "from gkm.training.loop import fit"),
+        (layer_violations, "gkm/data/reading/cache.py", "def f():\n    from gkm import trial"),
+        (layer_violations, "gkm/data/reading/cache.py", "from ...study import results"),
         (layer_violations, "gkm/data/__init__.py", "from ..study import results"),
-        (layer_violations, "gkm/model/gcm.py", "from gkm.data.photos import read_rgb"),
+        (layer_violations, "gkm/networks/gkmnet/gcm.py", "from gkm.data.photos import read_rgb"),
         (layer_violations, "gkm/study/tuner.py", "import pipelines.sweep"),
         (layer_violations, "gkm/study/tuner.py", "from search_spaces import quick"),
         (layer_violations, "gkm/study/tuner.py", "import importlib\nimportlib.import_module('search_spaces.quick')"),
@@ -137,13 +217,13 @@ def test_project_keeps_rule(rule, modules):
         (fence_violations, "gkm/trial.py", "from ray import tune"),
         (fence_violations, "gkm/trial.py", "import mlflow"),
         (fence_violations, "gkm/trial.py", "from optuna.trial import Trial"),
-        (fence_violations, "gkm/data/manifest.py", "import boto3"),
+        (fence_violations, "gkm/data/dataset/manifest.py", "import boto3"),
         (fence_violations, "gkm/trial.py", "import argparse"),
         (input_output_violations, "gkm/metrics.py", "import os"),
         (input_output_violations, "gkm/metrics.py", "from pathlib import Path\nPath('x').read_bytes()"),
         (input_output_violations, "gkm/metrics.py", "from gkm import storage"),
         (input_output_violations, "gkm/losses.py", "def f():\n    return open('x')"),
-        (input_output_violations, "gkm/model/gcm.py", "import torch\ntorch.load('x')"),
+        (input_output_violations, "gkm/networks/gkmnet/gcm.py", "import torch\ntorch.load('x')"),
         (environment_violations, "gkm/trial.py", "import os\nx = os.environ['HOME']"),
         (environment_violations, "gkm/trial.py", "import os\nx = os.getenv('HOME')"),
         (environment_violations, "gkm/trial.py", "from os import environ"),
@@ -156,12 +236,12 @@ def test_rule_can_be_broken(rule, path, source, make_module):
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("gkm/training/loop.py", "from gkm.data.loader import Batch\nfrom gkm.config import TrialConfig"),
+        ("gkm/training/loop.py", "from gkm.data.reading.loader import Batch\nfrom gkm.config import TrialConfig"),
         ("gkm/training/context.py", "import ray.train"),
-        ("gkm/data/cache.py", "from .shards import read_manifest\nimport numpy"),
+        ("gkm/data/reading/cache.py", "from .shards import read_manifest\nimport numpy"),
         ("gkm/data/__init__.py", "from .shards import read_manifest"),
-        ("pipelines/sweep.py", "from pipelines.command import run\nimport os\nos.environ.get('X')"),
-        ("search_spaces/quick.py", "from gkm.study.space import Choice"),
+        ("pipelines/sweep.py", "from pipelines.terminal.command import run\nimport os\nos.environ.get('X')"),
+        ("search_spaces/quick.py", "from gkm.study.design.space import Choice"),
     ],
 )
 def test_downward_imports_are_allowed(path, source, make_module):

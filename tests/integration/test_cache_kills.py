@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from gkm.data.cache import open_split
-from gkm.data.pair import Pair
-from gkm.data.preparation import write_dataset
+from gkm.data.dataset.pair import Pair
+from gkm.data.preparation.preparation import write_dataset
+from gkm.data.reading.cache import open_split
 
 SHARDS = 12
 
@@ -29,7 +29,7 @@ class _Filler:
 
     def __init__(self, data, cache):
         script = f"""
-from gkm.data.cache import open_split
+from gkm.data.reading.cache import open_split
 input()
 open_split({str(data)!r}, "train", {str(cache)!r})
 print("filled", flush=True)

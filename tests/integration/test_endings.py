@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from gkm.registry.versions import versions
-from gkm.study.record import RecordPlace, load_study, open_record
-from gkm.study.results import StudyResults
+from gkm.study.record.record import RecordPlace, load_study, open_record
+from gkm.study.record.results import StudyResults
 from gkm.tracking import Tracking, open_tracking
 from tests.mlflow_server import Server
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = """
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.study.space import Choice, SearchSpace
+from gkm.study.design.space import Choice, SearchSpace
 
 SPACE = SearchSpace(
     {"model.num_kernels": Choice(1, 3, 5)},

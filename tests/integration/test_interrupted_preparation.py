@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gkm.data.preparation import prepare
-from gkm.data.sources import open_source
+from gkm.data.preparation.preparation import prepare
+from gkm.data.preparation.sources import open_source
 
 SHARD_BYTES = 2 * 240 * 320 * 3
 """Every pair becomes a shard."""
 SCRIPT = """
 import sys
 from contextlib import nullcontext
-from gkm.data.preparation import one_by_one, prepare
-from gkm.data.sources import open_source
+from gkm.data.preparation.preparation import one_by_one, prepare
+from gkm.data.preparation.sources import open_source
 
 source, out, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
 session, run = nullcontext(), one_by_one
 if workers:
-    from gkm.data.distributed import on_ray
-    from gkm.study.session import start_ray
+    from gkm.data.preparation.distributed import on_ray
+    from gkm.study.execution.session import start_ray
 
     session, run = start_ray("local", workers), on_ray(workers)
 with session:
@@ -96,9 +96,9 @@ def test_killed_three_times_it_ends_like_an_undisturbed_run(photos, tmp_path, wo
 @pytest.mark.ray
 @pytest.mark.slow
 def test_fault_in_a_task_is_the_same_sentence(photos, tmp_path):
-    from gkm.data.distributed import on_ray
+    from gkm.data.preparation.distributed import on_ray
     from gkm.errors import InputError
-    from gkm.study.session import start_ray
+    from gkm.study.execution.session import start_ray
 
     path = photos / "test_c/source/02.png"
     path.write_bytes(path.read_bytes()[:5000])

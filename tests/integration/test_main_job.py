@@ -19,7 +19,7 @@ pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = """
 from gkm.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainingConfig, TrialConfig
-from gkm.study.space import Choice, SearchSpace
+from gkm.study.design.space import Choice, SearchSpace
 
 SPACE = SearchSpace(
     {"model.gcm": Choice("fixed", "learned_gaussian"), "optim.learning_rate": Choice(1e-2, 1e-4)},

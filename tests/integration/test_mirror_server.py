@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gkm.config import TrialConfig
-from gkm.study import agenda
-from gkm.study import mlflow_mirror as mirror_module
-from gkm.study.mirror import MlflowMirror, StudyFacts, find_foreign, read_study
-from gkm.study.results import StudyResults, TrialRow, TrialStatus
+from gkm.study.mirror import agenda
+from gkm.study.mirror import mlflow_mirror as mirror_module
+from gkm.study.mirror.mirror import MlflowMirror, StudyFacts, find_foreign, read_study
+from gkm.study.record.results import StudyResults, TrialRow, TrialStatus
 from gkm.tracking import Tracking
 from tests.mlflow_server import Server
 

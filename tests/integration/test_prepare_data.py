@@ -12,11 +12,11 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
-from gkm.data.cache import open_split
-from gkm.data.layouts import find_pairs
+from gkm.data.finding.layouts import find_pairs
 from gkm.data.photos import read_rgb
-from pipelines.command import build
+from gkm.data.reading.cache import open_split
 from pipelines.prepare_data import main
+from pipelines.terminal.command import build
 
 COMMAND = Path(__file__).resolve().parents[2] / "pipelines" / "prepare_data.py"
 

@@ -12,7 +12,7 @@ import torch
 from gkm.config import ModelConfig, TrialConfig
 from gkm.data.photos import read_rgb, write_rgb
 from gkm.evaluation import restore_image
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import load, register
 from gkm.tracking import open_tracking
 from gkm.training.checkpoint import save_weights

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gkm.study.record import open_record
-from gkm.study.record_place import RecordPlace
-from gkm.study.results import StudyResults
+from gkm.study.record.record import open_record
+from gkm.study.record.record_place import RecordPlace
+from gkm.study.record.results import StudyResults
 from gkm.tracking import open_tracking
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -20,11 +20,11 @@ DRIVER = """
 import sys
 from pathlib import Path
 from gkm.config import *
-from gkm.study.opening import Study
-from gkm.study.record_place import RecordPlace
-from gkm.study.run import run_study
-from gkm.study.session import start_ray
-from gkm.study.space import Choice, SearchSpace
+from gkm.study.execution.opening import Study
+from gkm.study.record.record_place import RecordPlace
+from gkm.study.execution.run import run_study
+from gkm.study.execution.session import start_ray
+from gkm.study.design.space import Choice, SearchSpace
 from gkm.tracking import open_tracking
 
 workspace, data = Path(sys.argv[1]), sys.argv[2]

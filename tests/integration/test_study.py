@@ -12,13 +12,13 @@ import pytest
 
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.errors import InputError
-from gkm.study.budget import Budget
-from gkm.study.grid import Arms
-from gkm.study.record import RecordPlace, load_study
-from gkm.study.results import StudyResults
-from gkm.study.run import Outcome, Study, Unwatched, find_finished, run_study
-from gkm.study.session import start_ray
-from gkm.study.space import Choice, SearchSpace
+from gkm.study.design.budget import Budget
+from gkm.study.design.grid import Arms
+from gkm.study.design.space import Choice, SearchSpace
+from gkm.study.execution.run import Outcome, Study, Unwatched, find_finished, run_study
+from gkm.study.execution.session import start_ray
+from gkm.study.record.record import RecordPlace, load_study
+from gkm.study.record.results import StudyResults
 from gkm.tracking import open_tracking
 from gkm.training.checkpoint import load_weights
 
@@ -211,5 +211,5 @@ def test_an_unknown_study_lists_those_that_exist(first: tuple[Study, Outcome, li
 
 @pytest.mark.slow
 def test_importing_the_results_of_a_study_does_not_import_ray() -> None:
-    code = "import sys, gkm.study.results, gkm.study.record; sys.exit('ray' in sys.modules)"
+    code = "import sys, gkm.study.record.results, gkm.study.record.record; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

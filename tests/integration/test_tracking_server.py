@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from gkm.config import ModelConfig, TrialConfig
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import load, promote, register
 from gkm.registry.versions import aliases
 from gkm.tracking import Tracking, open_tracking

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.errors import InputError
-from gkm.study.session import start_ray
-from gkm.study.workers import WorkerGroup, fit_on_workers
+from gkm.study.execution.session import start_ray
+from gkm.study.execution.workers import WorkerGroup, fit_on_workers
 from gkm.training.checkpoint import CHECKPOINT_NAMES, seal
 from gkm.training.context import LocalContext
 from gkm.training.loop import TrainingDivergedError

@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 ENDINGS = ("ctrl-c", "sigterm", "kill-driver", "kill-trial", "kill-raylet")
 SPACE = """
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.study.space import Choice, Float, SearchSpace
+from gkm.study.design.space import Choice, Float, SearchSpace
 
 SPACE = SearchSpace(
     {"optim.learning_rate": Float(1e-5, 1e-2, log=True), "model.num_kernels": Choice(1, 3, 5)},
@@ -90,7 +90,7 @@ class Bench:
 
 def content(workspace: Path) -> dict[int, dict[str, Any]]:
     """What the record has, trial by trial."""
-    from gkm.study.record import RecordPlace, open_record
+    from gkm.study.record.record import RecordPlace, open_record
 
     record = open_record(RecordPlace(str(workspace / "studies")), "soak")
     assert record is not None
@@ -156,7 +156,7 @@ def check_agreement(workspace: Path) -> None:
 def check_interrupted(workspace: Path) -> None:
     """After an orderly end before the last trial: nothing is RUNNING anywhere, and nothing is registered."""
     from gkm.registry.versions import versions
-    from gkm.study.record import RecordPlace, open_record
+    from gkm.study.record.record import RecordPlace, open_record
     from gkm.tracking import open_tracking
 
     record = open_record(RecordPlace(str(workspace / "studies")), "soak")

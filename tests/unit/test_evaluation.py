@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from gkm import evaluation
 from gkm.config import ModelConfig
-from gkm.data.pair import Pair
+from gkm.data.dataset.pair import Pair
 from gkm.evaluation import ImageScore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 
 
 def _pair(name: str = "lake", bits: int = 8, size: tuple[int, int] = (40, 33)) -> Pair:

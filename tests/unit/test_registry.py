@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from gkm.config import ModelConfig, TrialConfig
-from gkm.data.cache import open_split
+from gkm.data.reading.cache import open_split
 from gkm.errors import InputError
 from gkm.evaluation import to_tensor
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import load, promote, register, register_best, rollback
 from gkm.registry.promotion import events
 from gkm.registry.versions import aliases, find, versions
-from gkm.study.results import StudyResults, TrialRow
+from gkm.study.record.results import StudyResults, TrialRow
 from gkm.tracking import Tracking, open_tracking
 from gkm.training.checkpoint import load_weights, save_weights
 

@@ -7,7 +7,7 @@ import pytest
 
 from gkm import trial
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.data.cache import NodeCache
+from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
 from gkm.training.context import LocalContext
 from gkm.training.loop import TrainingDivergedError
@@ -78,8 +78,8 @@ def test_photographs_that_cannot_be_restored_end_a_trial_as_diverged(
 
 
 def test_a_checkpoint_of_other_photographs_is_refused(tmp_path: Path, tiny_data: Path) -> None:
-    from gkm.data.cache import open_split
-    from gkm.data.preparation import write_dataset
+    from gkm.data.preparation.preparation import write_dataset
+    from gkm.data.reading.cache import open_split
 
     train = list(open_split(tiny_data, "train", str(tmp_path / "cache")))
     write_dataset([("train", train[0]), ("validation", train[1])], tmp_path / "data", {"kind": "synthetic"})

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from gkm import storage
-from gkm.data.cache import NodeCache, open_split
-from gkm.data.loader import CropLoader
-from gkm.data.manifest import read_manifest
-from gkm.data.pair import Pair
-from gkm.data.preparation import write_dataset
-from gkm.data.shard_file import write_shard
-from gkm.data.shard_reader import read_shard
+from gkm.data.dataset.manifest import read_manifest
+from gkm.data.dataset.pair import Pair
+from gkm.data.dataset.shard_file import write_shard
+from gkm.data.dataset.shard_reader import read_shard
+from gkm.data.preparation.preparation import write_dataset
+from gkm.data.reading.cache import NodeCache, open_split
+from gkm.data.reading.loader import CropLoader
 from gkm.errors import InputError
 
 pytestmark = pytest.mark.s3

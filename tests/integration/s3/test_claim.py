@@ -12,9 +12,9 @@ import pytest
 
 from gkm import storage
 from gkm.errors import InputError
-from gkm.study import lease
-from gkm.study.claim import ObjectLease, claimed
-from gkm.study.lease import Holder
+from gkm.study.record import lease
+from gkm.study.record.lease import Holder
+from gkm.study.single.claim import ObjectLease, claimed
 
 CONTRACT = Path(__file__).parents[2] / "unit" / "study" / "claim_contract.py"
 _SPEC = importlib.util.spec_from_file_location("claim_contract", CONTRACT)

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from gkm import storage
-from gkm.data.manifest import read_manifest
-from gkm.study.record import RecordPlace, load_study
-from gkm.study.results import StudyResults
+from gkm.data.dataset.manifest import read_manifest
+from gkm.study.record.record import RecordPlace, load_study
+from gkm.study.record.results import StudyResults
 
 pytestmark = [pytest.mark.s3, pytest.mark.ray, pytest.mark.slow]
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 EPOCHS = 6
 SPACE = f"""
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.study.space import Choice, SearchSpace
+from gkm.study.design.space import Choice, SearchSpace
 
 SPACE = SearchSpace(
     {{"optim.learning_rate": Choice(1e-2, 3e-3)}},

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from gkm import storage
-from gkm.data.manifest import read_manifest
-from gkm.data.preparation import one_by_one, prepare
-from gkm.data.sources import open_source
-from gkm.data.verification import verified, verify
+from gkm.data.dataset.manifest import read_manifest
+from gkm.data.dataset.verification import verified, verify
+from gkm.data.preparation.preparation import one_by_one, prepare
+from gkm.data.preparation.sources import open_source
 from gkm.errors import InputError
 
 pytestmark = [pytest.mark.s3]

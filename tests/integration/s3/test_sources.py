@@ -8,8 +8,8 @@ import tifffile
 from PIL import Image
 
 from gkm import storage
-from gkm.data.preparation import prepare
-from gkm.data.sources import choose_source
+from gkm.data.preparation.preparation import prepare
+from gkm.data.preparation.sources import choose_source
 
 pytestmark = pytest.mark.s3
 

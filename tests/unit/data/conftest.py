@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from gkm.data.pair import Pair
-from gkm.data.preparation import write_dataset
+from gkm.data.dataset.pair import Pair
+from gkm.data.preparation.preparation import write_dataset
 
 
 def random_pair(scene, seed, height=40, width=48, dtype=np.uint8):

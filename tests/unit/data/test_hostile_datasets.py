@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from gkm.data.manifest import read_manifest
-from gkm.data.preparation import prepare
-from gkm.data.shard_reader import read_shard
-from gkm.data.sources import open_source
+from gkm.data.dataset.manifest import read_manifest
+from gkm.data.dataset.shard_reader import read_shard
+from gkm.data.preparation.preparation import prepare
+from gkm.data.preparation.sources import open_source
 from gkm.errors import InputError
 
 
@@ -69,7 +69,7 @@ def test_shard_cut_short_or_swapped_is_named(prepared):
 
 def test_shards_swapped_with_their_entries_give_other_pixels_away(prepared):
     """Both files and all hashes of files exchanged, the checksum renewed: the photographs' own hashes remain."""
-    from gkm.data.verification import verify
+    from gkm.data.dataset.verification import verify
 
     def swap(content):
         one, other = content["splits"]["train"]["shards"][:2]

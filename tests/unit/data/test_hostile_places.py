@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from gkm.data.manifest import read_manifest
-from gkm.data.preparation import prepare
-from gkm.data.sources import open_source
+from gkm.data.dataset.manifest import read_manifest
+from gkm.data.preparation.preparation import prepare
+from gkm.data.preparation.sources import open_source
 from gkm.errors import InputError
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gkm.data.preparation import prepare
-from gkm.data.sources import open_source
+from gkm.data.preparation.preparation import prepare
+from gkm.data.preparation.sources import open_source
 from gkm.errors import InputError
 
 PHOTO = np.random.default_rng(5).integers(0, 256, (96, 128, 3), dtype=np.uint8)
@@ -92,7 +92,7 @@ def test_mended_photograph_is_all_that_is_missing(dpd, tmp_path):
         prepare(open_source(dpd), tmp_path / "data")
     (dpd / "test_c/source/IMG_4.png").write_bytes(good)
     made = []
-    from gkm.data.preparation import one_by_one
+    from gkm.data.preparation.preparation import one_by_one
 
     prepare(open_source(dpd), tmp_path / "data", run=lambda jobs: one_by_one(made.extend(jobs) or jobs))
     assert [job.split for job in made] == ["test"]

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from gkm.data.layouts import find_pairs
-from gkm.data.manifest import read_manifest
-from gkm.data.pair import Pair
+from gkm.data.dataset.manifest import read_manifest
+from gkm.data.dataset.pair import Pair
+from gkm.data.dataset.shard_file import write_shard
+from gkm.data.dataset.shard_reader import open_shard, read_shard
+from gkm.data.finding.layouts import find_pairs
 from gkm.data.photos import read_rgb
-from gkm.data.preparation import write_dataset
-from gkm.data.shard_file import write_shard
-from gkm.data.shard_reader import open_shard, read_shard
+from gkm.data.preparation.preparation import write_dataset
 from gkm.errors import InputError
 
 

@@ -11,11 +11,11 @@ import torch
 from typer.testing import CliRunner, Result
 
 from gkm.config import ModelConfig, TrialConfig
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import register
 from gkm.tracking import open_tracking
 from gkm.training.checkpoint import save_weights
-from pipelines.command import build
+from pipelines.terminal.command import build
 
 Invoke = Callable[..., Result]
 

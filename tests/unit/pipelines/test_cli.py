@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pipelines import submit
 from pipelines.cli import PIPELINES, app, in_its_words
-from pipelines.command import build
+from pipelines.terminal.command import build
 
 GKM = Path(sys.executable).with_name("gkm")
 ROOT = Path(__file__).resolve().parents[3]

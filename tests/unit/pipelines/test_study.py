@@ -6,9 +6,9 @@ import pytest
 from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
-from gkm.study.record import RecordPlace
-from pipelines.command import build_group
+from gkm.study.record.record import RecordPlace
 from pipelines.study import COMMANDS
+from pipelines.terminal.command import build_group
 from tests.unit.study.archived import make_study
 
 LOW = [[30.0, 31.0, 32.0], [30.1, 31.1, 32.0], [29.9, 31.0, 32.1]]

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from gkm.study.design import load_space
-from gkm.study.record import RecordPlace, create_record
-from pipelines.command import build
+from gkm.study.design.design import load_space
+from gkm.study.record.record import RecordPlace, create_record
 from pipelines.sweep import main
+from pipelines.terminal.command import build
 
 GOOD = """
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.study.space import Choice, Condition, Float, SearchSpace
+from gkm.study.design.space import Choice, Condition, Float, SearchSpace
 
 BASE = TrialConfig(
     model=ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=1, width=2),

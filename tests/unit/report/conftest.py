@@ -10,9 +10,9 @@ import pytest
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.evaluation import ImageScore
 from gkm.report import Baseline, Example, Inside, Kernels, NoiseScores, TestScores
-from gkm.study.budget import Budget, Spent
-from gkm.study.objective import PSNR, Objective
-from gkm.study.results import StudyResults, TrialRow
+from gkm.study.design.budget import Budget, Spent
+from gkm.study.design.objective import PSNR, Objective
+from gkm.study.record.results import StudyResults, TrialRow
 
 BASE = TrialConfig(
     model=ModelConfig(max_kernel_size=9, num_kernels=9, width=8),
@@ -215,7 +215,7 @@ def made_up_inside() -> Inside:
 
 
 def made_up_kernels(learned: bool = False) -> Kernels:
-    from gkm.model.kernels import gaussian_bank
+    from gkm.networks.gkmnet.kernels import gaussian_bank
 
     sigmas, kernels = gaussian_bank(13, 13)
     start = kernels.numpy()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from gkm.data.pair import Pair
+from gkm.data.dataset.pair import Pair
 from gkm.evaluation import evaluate, to_8bit, to_tensor
-from gkm.model.fixed_point import gkm_blur
+from gkm.networks.gkmnet.fixed_point import gkm_blur
 from gkm.report.baseline import BANK, MOST_ITERATIONS, fixed_point_baseline
 
 

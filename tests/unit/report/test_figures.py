@@ -6,10 +6,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from gkm.report import Kernels, curves, kernel_figures, search_figures
-from gkm.report.svg import COLOURS
-from gkm.study.objective import PSNR, Objective
-from gkm.study.results import StudyResults
+from gkm.report import Kernels
+from gkm.report.figures import curves, kernel_figures, search_figures
+from gkm.report.figures.svg import COLOURS
+from gkm.study.design.objective import PSNR, Objective
+from gkm.study.record.results import StudyResults
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
-from gkm.data.manifest import read_manifest
+from gkm.data.dataset.manifest import read_manifest
 from gkm.errors import InputError
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import register
 from gkm.report import gather, report_study
 from gkm.report.gather import choose_examples
-from gkm.study.results import StudyResults, TrialRow
+from gkm.study.record.results import StudyResults, TrialRow
 from gkm.tracking import Tracking, open_tracking
 from gkm.training.checkpoint import save_weights
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from gkm.config import ModelConfig
-from gkm.data.pair import Pair
+from gkm.data.dataset.pair import Pair
 from gkm.evaluation import restore_image, to_tensor
-from gkm.model.gkmnet import GKMNet
-from gkm.model.inspection import trace
+from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks.gkmnet.inspection import trace
 from gkm.report import inside
 from gkm.report.inside import look_inside
 

@@ -10,7 +10,7 @@ import pytest
 
 from gkm.errors import InputError
 from gkm.report import Kernels, TestScores, build_page
-from gkm.study.results import StudyResults
+from gkm.study.record.results import StudyResults
 
 
 class _Elements(HTMLParser):

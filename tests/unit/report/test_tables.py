@@ -10,9 +10,9 @@ from gkm.report import TestScores
 from gkm.report.cells import Cell, count, difference, duration, interval, number
 from gkm.report.study_table import front_heads, front_rows, heads, settings_rows, study_rows
 from gkm.report.tables import finding, score_rows, summary_rows
-from gkm.study.objective import Objective
-from gkm.study.results import StudyResults
-from gkm.study.statistics import Interval
+from gkm.study.design.objective import Objective
+from gkm.study.insight.statistics import Interval
+from gkm.study.record.results import StudyResults
 
 
 def _scores(*psnr: float, lpips: float | None = None) -> list[ImageScore]:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gkm.study.design import Design, load_space
-from gkm.study.grid import Arms
-from gkm.study.plan import make_plan
-from gkm.study.rates import known_rate
+from gkm.study.design.design import Design, load_space
+from gkm.study.design.grid import Arms
+from gkm.study.planning.plan import make_plan
+from gkm.study.planning.rates import known_rate
 
 FOLDER = Path(__file__).parents[3] / "search_spaces"
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.name != "__init__.py")
@@ -53,7 +53,7 @@ def test_the_ablations_are_those_of_the_papers_tables() -> None:
 
 
 def test_arms_have_as_many_parameters_as_the_paper_says() -> None:
-    from gkm.model.gkmnet import GKMNet
+    from gkm.networks.gkmnet.gkmnet import GKMNet
 
     space = _arms("ablations.py")
     for arm, millions in PUBLISHED_MILLIONS.items():

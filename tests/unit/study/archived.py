@@ -6,9 +6,9 @@ from typing import Any
 from optuna.trial import TrialState
 
 from gkm.config import TrainingConfig, TrialConfig
-from gkm.study.budget import Budget
-from gkm.study.objective import PSNR
-from gkm.study.record import Record, RecordPlace, create_record
+from gkm.study.design.budget import Budget
+from gkm.study.design.objective import PSNR
+from gkm.study.record.record import Record, RecordPlace, create_record
 
 PHOTOGRAPHS = ("a/1", "b/1", "c/1")
 

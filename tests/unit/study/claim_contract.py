@@ -9,11 +9,11 @@ import time
 import pytest
 
 from gkm.errors import InputError
-from gkm.study.claim import claimed
+from gkm.study.single.claim import claimed
 
 HOLD = """
 import sys, time
-from gkm.study.claim import claimed
+from gkm.study.single.claim import claimed
 with claimed(sys.argv[1], "trial-x"):
     print("held", flush=True)
     time.sleep(60)

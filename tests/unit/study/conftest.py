@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from gkm.config import TrainingConfig, TrialConfig
-from gkm.study.conductor import Assignment, Conductor, Events
-from gkm.study.design import Design
-from gkm.study.lease import hold
-from gkm.study.record import Record, RecordError, RecordPlace, create_record, open_record, repair
-from gkm.study.results import StudyResults
+from gkm.study.decisions.conductor import Assignment, Conductor, Events
+from gkm.study.design.design import Design
+from gkm.study.record.lease import hold
+from gkm.study.record.record import Record, RecordError, RecordPlace, create_record, open_record, repair
+from gkm.study.record.results import StudyResults
 
 EPOCHS = 9
 

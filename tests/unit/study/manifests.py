@@ -1,6 +1,6 @@
 """Manifests of data sets that exist on paper only."""
 
-from gkm.data.manifest import Manifest, PairEntry, ShardEntry, SplitInfo
+from gkm.data.dataset.manifest import Manifest, PairEntry, ShardEntry, SplitInfo
 
 
 def manifest(train: int = 12, validation: int = 3, height: int = 300, width: int = 451) -> Manifest:

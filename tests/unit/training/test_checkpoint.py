@@ -7,7 +7,7 @@ import torch
 
 from gkm.config import ModelConfig
 from gkm.errors import InputError
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.training.checkpoint import is_complete, load_checkpoint, load_weights, save_checkpoint, save_weights
 
 CONFIG = ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=2, width=2)

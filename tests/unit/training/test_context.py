@@ -64,7 +64,7 @@ import sys
 import torch
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.errors import InputError
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.training.context import RayTrainContext, agreed, from_first, is_agreed
 from gkm.training.loop import TrainingDivergedError, fit
 from gkm.training.store import open_store

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gkm.config import DataConfig, LossConfig, ModelConfig, OptimConfig, TrainingConfig, TrialConfig
 from gkm.errors import InputError
-from gkm.model.gkmnet import GKMNet
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.training.best import PhotographScore
 from gkm.training.checkpoint import CHECKPOINT_NAMES, STATE_NAME, load_weights, seal
 from gkm.training.context import LocalContext

@@ -1,0 +1,75 @@
+"""A shard in, its decoded photographs in a memory-mapped file out.
+
+The file holds the photographs of the shard's pairs one after the other, blurred then sharp, colour by colour, each
+starting at a multiple of `ALIGNMENT` bytes. The manifest alone tells where each lies.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gkm.data.dataset.manifest import PairEntry, ShardEntry
+from gkm.data.dataset.pair import Sides
+from gkm.data.dataset.shard_reader import load_shard
+
+ALIGNMENT = 64
+
+
+class CachedShard:
+    """The photographs of a shard in the node's cache, read-only; nothing is read until pixels are touched."""
+
+    def __init__(self, descriptor: int, shard: ShardEntry) -> None:
+        """Maps an open file, which stays open (and locked, if it is) as long as anybody looks at its pixels."""
+        mapped = mmap.mmap(descriptor, decoded_bytes(shard), access=mmap.ACCESS_READ)
+        self._pairs = list(_photographs(np.frombuffer(mapped, np.uint8), shard))
+
+    def window(self, pair: int, top: int, left: int, height: int, width: int) -> Sides:
+        """A window of both photographs of a pair: views, nothing is copied."""
+        blurred_3HW, sharp_3HW = self._pairs[pair]
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        return Sides(blurred_3HW[:, rows, columns], sharp_3HW[:, rows, columns])
+
+
+def decoded_bytes(shard: ShardEntry) -> int:
+    """Size of the file of a shard."""
+    return sum(2 * _room(entry) for entry in shard.pairs)
+
+
+def fill(path: Path, data: str | Path, shard: ShardEntry) -> None:
+    """Verifies and decodes a shard into the file `path`, which has its size already; on the disk when this returns.
+
+    Raises InputError if the shard is not the manifest's.
+    """
+    reader = load_shard(data, shard)
+    pixels = np.memmap(path, dtype=np.uint8, mode="r+")
+    for index, photographs in enumerate(_photographs(pixels, shard)):
+        reader.decode(index, photographs)
+    pixels.flush()
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _room(entry: PairEntry) -> int:
+    return -(-entry.photo_bytes // ALIGNMENT) * ALIGNMENT
+
+
+def _photographs(pixels: npt.NDArray[np.uint8], shard: ShardEntry) -> Iterator[Sides]:
+    start = 0
+    for entry in shard.pairs:
+        yield Sides(_view(pixels, start, entry), _view(pixels, start + _room(entry), entry))
+        start += 2 * _room(entry)
+
+
+def _view(pixels: npt.NDArray[np.uint8], start: int, entry: PairEntry) -> npt.NDArray[Any]:
+    photo = pixels[start : start + entry.photo_bytes]
+    return photo.view("<u2" if entry.bits == 16 else np.uint8).reshape(3, entry.height, entry.width)

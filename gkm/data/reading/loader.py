@@ -1,0 +1,135 @@
+"""Cached pairs in, training batches out: deterministic for a seed, shared out over ranks, resumable at any batch.
+
+The crops of an epoch follow from the seed and the epoch alone. A rank takes its share of each batch, so that the
+same global batches are seen with one worker or with several, and starting at a batch needs no replay.
+
+Shape letters: B batch, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gkm.data.dataset.encoding import Planes
+from gkm.data.reading.batch_memory import BatchMemory
+from gkm.data.reading.cache import CachedSplit
+from gkm.data.reading.crops import Crops, corner, draw, turned
+from gkm.data.reading.noise import add_noise
+from gkm.data.reading.prefetch import in_order
+from gkm.errors import InputError
+
+STREAMING_WORKERS = 4
+"""Threads for pairs that are not cached."""
+KEPT_BATCHES = 4
+"""Batches whose memory waits for the next ones."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops of blurred photographs and of their sharp partners, float32 in [0, 1]; noise may go beyond."""
+
+    blurred_B3HW: Tensor  # noqa: N815
+    sharp_B3HW: Tensor  # noqa: N815
+
+
+class CropLoader:
+    """Random paired crops of a split.
+
+    Args:
+        batch_size: crops per batch over all ranks; each rank gets batch_size // world_size of them, at least one.
+        crops_per_photo: crops of each photograph in an epoch. The last batch is filled with crops of random ones.
+        flips: adds mirror images and quarter turns to the paper's random crop.
+        noise_sigma_8bit: standard deviation of the noise added to blurred crops, in 8-bit grey levels.
+        workers: threads that make batches ahead of time. Left out: none if all pairs are cached, for then a batch costs
+            less than handing it over; else as many as hide the way to the storage.
+
+    Raises:
+        InputError: a photograph is smaller than the crops.
+    """
+
+    def __init__(
+        self,
+        split: CachedSplit,
+        *,
+        batch_size: int,
+        crop_pixels: int,
+        crops_per_photo: int = 1,
+        flips: bool = False,
+        noise_sigma_8bit: float = 0.0,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int | None = None,
+    ) -> None:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} is not below world_size {world_size}")
+        _refuse_small(split, crop_pixels)
+        self.split = split
+        self.crop_pixels = crop_pixels
+        self.crops_per_photo = crops_per_photo
+        self.flips = flips
+        self.noise_sigma_8bit = noise_sigma_8bit
+        self.seed = seed
+        self.rank = rank
+        self.share = max(1, batch_size // world_size)
+        self.global_batch_size = self.share * world_size
+        self._memory = BatchMemory((self.share, 3, crop_pixels, crop_pixels), keep=KEPT_BATCHES * 2)
+        self.workers = workers if workers is not None else (STREAMING_WORKERS if split.streamed else 0)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches in an epoch, the same on every rank."""
+        return -(-len(self.split) * self.crops_per_photo // self.global_batch_size)
+
+    def crops(self, epoch: int) -> Crops:
+        """All crops of an epoch, over all ranks: batch b, rank r takes b * global_batch_size + r * share and on."""
+        total = self.batches_per_epoch * self.global_batch_size
+        generator = np.random.default_rng([self.seed, epoch])
+        return draw(len(self.split), self.crops_per_photo, total, self.flips, generator)
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        """This rank's batches of an epoch from `start_batch` on."""
+        crops = self.crops(epoch)
+        firsts = (
+            batch * self.global_batch_size + self.rank * self.share
+            for batch in range(start_batch, self.batches_per_epoch)
+        )
+        chosen = (range(first, first + self.share) for first in firsts)
+        yield from in_order(partial(self._batch, crops), chosen, self.workers)
+
+    def _batch(self, crops: Crops, chosen: range) -> Batch:
+        blurred_B3HW, sharp_B3HW = self._memory.tensor(), self._memory.tensor()
+        for place, index in enumerate(chosen):
+            photo = int(crops.photo[index])
+            entry = self.split.entries[photo]
+            top, left = corner(crops, index, entry.height, entry.width, self.crop_pixels)
+            blurred_3HW, sharp_3HW = self.split.window(photo, top, left, self.crop_pixels, self.crop_pixels)
+            _scale(turned(blurred_3HW, crops, index), blurred_B3HW[place])
+            _scale(turned(sharp_3HW, crops, index), sharp_B3HW[place])
+            if self.noise_sigma_8bit:
+                generator = torch.Generator().manual_seed(int(crops.noise_seed[index]))
+                blurred_B3HW[place] = add_noise(blurred_B3HW[place], self.noise_sigma_8bit, generator)
+        return Batch(blurred_B3HW, sharp_B3HW)
+
+
+def _scale(crop_3HW: Planes, target_3HW: Tensor) -> None:
+    """Scales a crop to [0, 1] straight into its place in the batch."""
+    white = np.float32(np.iinfo(crop_3HW.dtype).max)
+    samples_3HW = np.ascontiguousarray(crop_3HW)  # one long loop is quicker than one for every row
+    np.divide(samples_3HW, white, out=target_3HW.numpy(), dtype=np.float32)
+
+
+def _refuse_small(split: CachedSplit, crop_pixels: int) -> None:
+    for entry in split.entries:
+        smaller = min(entry.width, entry.height)
+        if smaller < crop_pixels:
+            raise InputError(
+                f"{entry.scene}/{entry.name} of the {split.split} photographs is {entry.width}x{entry.height} pixels, "
+                f"smaller than data.crop_pixels = {crop_pixels}; set data.crop_pixels to {smaller} or less"
+            )

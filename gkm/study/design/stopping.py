@@ -1,0 +1,208 @@
+"""Who is stopped before its last epoch: small typed rules over the curves of all trials.
+
+A rule is a pure function of what the record holds, without a memory of its own, so that a decision that was not carried
+out before a crash is made again as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
+from gkm.errors import InputError
+from gkm.study.design.objective import Objective, dominates
+
+Curve = Mapping[int, tuple[float, ...]]
+"""Epoch -> the objectives' values of the weights kept by then."""
+Curves = Mapping[int, Curve]
+"""Trial number -> its curve."""
+
+
+class Stopping(Protocol):
+    """A stopping rule."""
+
+    def rungs(self, epochs: int, number: int = 0) -> tuple[int, ...]:
+        """The epochs at which the trial `number` may be stopped, of trials of `epochs` epochs; none: at any."""
+
+    def reason(
+        self, number: int, epoch: int, curves: Curves, objectives: Sequence[Objective], epochs: int
+    ) -> str | None:
+        """Why trial `number` should stop at `epoch`, just reported; None: it goes on."""
+
+
+@dataclass(frozen=True)
+class NoStopping:
+    """Every trial runs to its last epoch."""
+
+    def rungs(self, epochs: int, number: int = 0) -> tuple[int, ...]:
+        return ()
+
+    def reason(
+        self, number: int, epoch: int, curves: Curves, objectives: Sequence[Objective], epochs: int
+    ) -> str | None:
+        return None
+
+
+@dataclass(frozen=True)
+class ASHA:
+    """Asynchronous successive halving (Li et al., 2020): at each rung the best 1 / reduction_factor so far go on.
+
+    Of several objectives, trials are ranked by non-dominated sorting (Schmucker et al., 2021).
+    """
+
+    first_rung_epochs: int = 1
+    """Epochs before a trial may be stopped."""
+    reduction_factor: float = 3.0
+    """Rungs lie this factor apart."""
+
+    def __post_init__(self) -> None:
+        if self.first_rung_epochs < 1:
+            raise InputError(f"stopping: first_rung_epochs = {self.first_rung_epochs} must be at least 1")
+        if not self.reduction_factor > 1:
+            raise InputError(f"stopping: reduction_factor = {self.reduction_factor} must exceed 1; 3 or 4 is usual")
+
+    def rungs(self, epochs: int, number: int = 0) -> tuple[int, ...]:
+        found, rung = [], float(self.first_rung_epochs)
+        while round(rung) < epochs:
+            found.append(round(rung))
+            rung *= self.reduction_factor
+        return tuple(dict.fromkeys(found))
+
+    def reason(
+        self, number: int, epoch: int, curves: Curves, objectives: Sequence[Objective], epochs: int
+    ) -> str | None:
+        return _halve(number, epoch, curves, objectives, self.rungs(epochs), self.reduction_factor)
+
+
+@dataclass(frozen=True)
+class Hyperband:
+    """Successive halving in brackets (Li et al., 2018), each with a later first rung, taken in turn by number."""
+
+    first_rung_epochs: int = 1
+    reduction_factor: float = 3.0
+    brackets: int = 3
+
+    def __post_init__(self) -> None:
+        ASHA(self.first_rung_epochs, self.reduction_factor)
+        if self.brackets < 1:
+            raise InputError(f"stopping: brackets = {self.brackets} must be at least 1")
+
+    def bracket(self, epochs: int, number: int) -> int:
+        """Which bracket trial `number` is in."""
+        most = max(1, len(ASHA(self.first_rung_epochs, self.reduction_factor).rungs(epochs)))
+        return number % min(self.brackets, most)
+
+    def rungs(self, epochs: int, number: int = 0) -> tuple[int, ...]:
+        rungs = ASHA(self.first_rung_epochs, self.reduction_factor).rungs(epochs)
+        return rungs[self.bracket(epochs, number) :]
+
+    def reason(
+        self, number: int, epoch: int, curves: Curves, objectives: Sequence[Objective], epochs: int
+    ) -> str | None:
+        own = self.bracket(epochs, number)
+        rivals = {other: curve for other, curve in curves.items() if self.bracket(epochs, other) == own}
+        return _halve(number, epoch, rivals, objectives, self.rungs(epochs, number), self.reduction_factor)
+
+
+@dataclass(frozen=True)
+class Median:
+    """Stops a trial that is worse than the median of the others at the same epoch (Golovin et al., 2017)."""
+
+    warmup_epochs: int = 1
+    """Epochs before a trial may be stopped."""
+    startup_trials: int = 4
+    """Trials with a value at that epoch, itself included, before any is stopped."""
+
+    def rungs(self, epochs: int, number: int = 0) -> tuple[int, ...]:
+        return ()
+
+    def reason(
+        self, number: int, epoch: int, curves: Curves, objectives: Sequence[Objective], epochs: int
+    ) -> str | None:
+        _one(objectives, "Median")
+        if epoch <= self.warmup_epochs:
+            return None
+        there = [curve[epoch][0] for other, curve in curves.items() if other != number and epoch in curve]
+        if len(there) + 1 < max(2, self.startup_trials):
+            return None
+        middle, own = median(there), curves[number][epoch][0]
+        if not objectives[0].better(middle, own):
+            return None
+        return f"{objectives[0].text(own)} at epoch {epoch}, below the median of {len(there)} others"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Stops a trial that has not improved for some epochs; with an inner rule, only where that says so, too."""
+
+    epochs: int
+    """Epochs without an improvement."""
+    least: float = 0.0
+    """Improvements smaller than this do not count, in the unit of the objective."""
+    inner: ASHA | Hyperband | Median | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise InputError(f"stopping: Patient(epochs={self.epochs}) must be at least 1")
+
+    def rungs(self, epochs: int, number: int = 0) -> tuple[int, ...]:
+        return self.inner.rungs(epochs, number) if self.inner else ()
+
+    def reason(
+        self, number: int, epoch: int, curves: Curves, objectives: Sequence[Objective], epochs: int
+    ) -> str | None:
+        _one(objectives, "Patient")
+        curve, sign = curves[number], 1 if objectives[0].mode == "max" else -1
+        before = [value[0] for at, value in curve.items() if at <= epoch - self.epochs]
+        since = [value[0] for at, value in curve.items() if epoch - self.epochs < at <= epoch]
+        if not before or not since:
+            return None
+        if max(sign * value for value in since) > max(sign * value for value in before) + self.least:
+            return None
+        if self.inner and self.inner.reason(number, epoch, curves, objectives, epochs) is None:
+            return None
+        return f"no improvement in {self.epochs} epochs, at epoch {epoch}"
+
+
+def _halve(
+    number: int, epoch: int, curves: Curves, objectives: Sequence[Objective], rungs: Sequence[int], factor: float
+) -> str | None:
+    """Successive halving's decision where `epoch` is the first report at or after a rung."""
+    earlier = max((at for at in curves[number] if at < epoch), default=0)
+    passed = [rung for rung in rungs if earlier < rung <= epoch]
+    if not passed:
+        return None
+    rung = passed[-1]
+    values = {other: value for other, curve in curves.items() if (value := value_at(curve, rung)) is not None}
+    places = max(1, int(len(values) / factor))
+    ahead = sum(1 for other in values if other != number and _beats(values[other], values[number], values, objectives))
+    if ahead < places:
+        return None
+    return f"behind {ahead} of {len(values) - 1} other trials at epoch {rung}"
+
+
+def value_at(curve: Curve, rung: int) -> tuple[float, ...] | None:
+    """A trial's value at a rung: that of its first report at or after it."""
+    at = min((epoch for epoch in curve if epoch >= rung), default=None)
+    return None if at is None else curve[at]
+
+
+def _beats(
+    a: tuple[float, ...], b: tuple[float, ...], values: Mapping[int, tuple[float, ...]], objectives: Sequence[Objective]
+) -> bool:
+    if len(objectives) == 1:
+        return objectives[0].better(a[0], b[0])
+    rank_a, rank_b = (_rank(point, values, objectives) for point in (a, b))
+    return rank_a < rank_b or (rank_a == rank_b and objectives[0].better(a[0], b[0]))
+
+
+def _rank(point: tuple[float, ...], values: Mapping[int, tuple[float, ...]], objectives: Sequence[Objective]) -> int:
+    """By how many others a point is dominated."""
+    return sum(1 for other in values.values() if dominates(other, point, objectives))
+
+
+def _one(objectives: Sequence[Objective], rule: str) -> None:
+    if len(objectives) > 1:
+        raise InputError(f"stopping: {rule} knows one objective; use ASHA, Hyperband or NoStopping with several")

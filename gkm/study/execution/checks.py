@@ -1,0 +1,47 @@
+"""What has to be right before a study makes anything: a design and a data set in, a refusal out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gkm.config import TrialConfig
+from gkm.data.dataset.manifest import Manifest, read_manifest
+from gkm.errors import InputError
+from gkm.study.design.design import Design
+from gkm.study.design.space import SearchSpace
+from gkm.study.execution.workers import WorkerGroup
+
+
+def check_design(design: Design, data: str, workers: WorkerGroup) -> Manifest:
+    """The manifest of the data set at `data`, if every setting of `design` can be trained on it.
+
+    Raises InputError where the data set is missing, has no photographs to train or validate on, where its smallest
+    photograph is smaller than a crop, or a batch cannot be divided among the workers.
+    """
+    manifest = read_manifest(data)
+    for split in ("train", "validation"):
+        manifest.require(split, data)
+    smallest = min(min(pair.height, pair.width) for pair in manifest.splits["train"].entries)
+    for config in _extremes(design):
+        workers.check(config)
+        if config.data.crop_pixels > smallest:
+            raise InputError(
+                f"{data}: its smallest photograph to train on has {smallest} pixels a side, fewer than "
+                f"data.crop_pixels = {config.data.crop_pixels}; set data.crop_pixels to {smallest} or less"
+            )
+    return manifest
+
+
+def _extremes(design: Design) -> Iterable[TrialConfig]:
+    """The base, and the settings in which one of the data's own settings takes an extreme value."""
+    yield design.base
+    if not isinstance(design, SearchSpace):
+        yield from (design.config(values) for values in design.settings.values())
+        return
+    for path in ("data.crop_pixels", "data.batch_size"):
+        if path in design.parameters:
+            # The pair alone decides here; a space as a whole was checked when it was made.
+            for option in design.parameters[path].extremes():
+                section, _, name = path.partition(".")
+                changed = getattr(design.base, section).model_copy(update={name: option})
+                yield design.base.model_copy(update={section: changed})

@@ -1,0 +1,49 @@
+"""What a trial runs on in, how many trials a cluster can hold at a time out; what it can never hold is refused."""
+
+from __future__ import annotations
+
+import ray
+
+from gkm.errors import InputError
+from gkm.study.execution.workers import TRIAL_CPUS, WorkerGroup
+
+MOST_SLOTS = 1000
+"""Trials at a time where a cluster's files set no limit."""
+
+
+def needs(group: WorkerGroup) -> dict[str, float]:
+    """What one trial needs in all."""
+    own = 0.0 if group.workers == 1 else TRIAL_CPUS
+    wanted = {"CPU": group.workers * group.cpus + own, "GPU": group.workers * group.gpus}
+    return {name: amount for name, amount in wanted.items() if amount}
+
+
+def slots(group: WorkerGroup, wanted: int | None = None) -> int:
+    """How many trials run at a time: those that fit the cluster when it has grown to its limit, `wanted` at most.
+
+    Raises InputError where the cluster, with all nodes it may start, can never hold a single one.
+    """
+    need, most = needs(group), ceiling()
+    fit = min((int(most.get(name, 0.0) / amount + 1e-6) for name, amount in need.items()), default=1)
+    if fit < 1:
+        asked, has = (", ".join(f"{of.get(name, 0):g} {name}" for name in need) for of in (need, most))
+        workers = f"{group.workers} workers" if group.workers > 1 else "one worker"
+        raise InputError(
+            f"a trial of {workers} needs {asked}, but the cluster has at most {has}; "
+            "use fewer workers or a larger cluster"
+        )
+    return max(1, min(wanted or fit, fit, MOST_SLOTS))
+
+
+def ceiling() -> dict[str, float]:
+    """The resources of the cluster at hand when its autoscaler has started every node that it may."""
+    there = {name: float(amount) for name, amount in ray.cluster_resources().items()}
+    try:
+        from ray._private.state import state
+
+        most = state.get_max_resources_from_cluster_config()
+    except (ImportError, AttributeError, RuntimeError):
+        most = None
+    for name, amount in (most or {}).items():
+        there[name] = max(there.get(name, 0.0), float(amount))
+    return there

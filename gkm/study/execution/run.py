@@ -1,0 +1,226 @@
+"""A study in; its trials run, or gone on with, to the end of its budget, and all of them as one table out.
+
+The record is opened under the study's lease, MLflow is brought in line with it, the executor trains what the conductor
+hands out. Run again, a finished study does nothing; any other goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import count
+from typing import TYPE_CHECKING
+
+from gkm import storage
+from gkm.data.dataset.manifest import Manifest
+from gkm.errors import InputError
+from gkm.study.decisions.conductor import Conductor, Events
+from gkm.study.execution.checks import check_design
+from gkm.study.execution.closing import Outcome, close
+from gkm.study.execution.measuring import complexity, photograph_scores, wants_complexity
+from gkm.study.execution.opening import Study, check_identity, grown, open_mirror, open_study
+from gkm.study.execution.watching import Unwatched, Watcher
+from gkm.study.record.lease import LeaseLostError, hold
+from gkm.study.record.record import Record, RecordError, check_name, open_record, repair
+from gkm.study.record.results import TrialRow
+from gkm.training.selection import Selection
+
+if TYPE_CHECKING:
+    from gkm.study.execution.interrupts import Interrupts
+    from gkm.study.execution.trial_process import Job
+
+__all__ = ["Outcome", "Study", "Unwatched", "Watcher", "check_study", "find_finished", "run_study"]
+
+SESSIONS_LOST = 3
+"""Times that Ray is started again within one run of a study."""
+
+
+def check_study(study: Study) -> Manifest:
+    """The manifest of the study's data set, once all is checked that can be before anything is made.
+
+    Raises InputError where the data set cannot be used, or a study of that name exists with other settings or data.
+    """
+    check_name(study.name)
+    manifest = check_design(study.space, study.data, study.workers)
+    try:
+        record = open_record(study.record, study.name)
+    except RecordError as error:
+        raise InputError(str(error)) from None
+    if record is not None:
+        check_identity(study, record, manifest)
+    return manifest
+
+
+def find_finished(study: Study) -> Outcome | None:
+    """The outcome of `study` where it has been run to its end before and MLflow has all of it; needs no Ray session.
+
+    Raises InputError where a study of that name exists with other settings or data.
+    """
+    record = open_record(study.record, check_name(study.name))
+    if record is None or record.state != "finished" or record.attributes.get("gkm:mirrored") != "all":
+        return None
+    check_identity(study, record, check_design(study.space, study.data, study.workers))
+    if grown(study, record) is not None:
+        return None
+    if study.tracking.find_study_run(record.attributes.get("gkm:run_id", "")) is None:
+        return None  # MLflow's database was deleted: it is made anew from the record
+    return Outcome(record.results(), worked=False)
+
+
+def run_study(
+    study: Study, session: Callable[[], AbstractContextManager[None]], watcher: Watcher | None = None
+) -> Outcome:
+    """Run `study` to its end, or go on with it, in a Ray session that `session` opens when one is needed.
+
+    Raises InputError where the data set cannot be used, another driver runs the study, or a study of that name exists
+    with other settings or data.
+    """
+    watcher = watcher or Unwatched()
+    check_name(study.name)
+    manifest = check_design(study.space, study.data, study.workers)
+    study.tracking.prepare()
+    with hold(study.record.lease(study.name), study.name) as lease:
+        repair(study.record, study.name)
+        if lease.took_over:
+            watcher.said(f"taking over from {lease.took_over}, which is gone")
+        try:
+            record = open_study(study, manifest, lease, watcher.said)
+        except RecordError as error:
+            raise InputError(str(error)) from None
+        return _run(study, record, manifest, session, watcher)
+
+
+def _run(
+    study: Study,
+    record: Record,
+    manifest: Manifest,
+    session: Callable[[], AbstractContextManager[None]],
+    watcher: Watcher,
+) -> Outcome:
+    from gkm.study.execution.interrupts import Interrupts
+    from gkm.study.execution.trial_process import MARKER, Job
+
+    assert record.lease is not None
+    marker = storage.join(study.place, MARKER)
+    interrupts: Interrupts | None = None
+    mirror = open_mirror(study, record, manifest, watcher.said)
+    conductor: Conductor | None = None
+    failure: str | None = None
+    stopped: int | None = None
+    try:
+        record.set(state="running", reason=None)
+        for number in record.numbers:
+            mirror.update(record.row(number))
+        events = Events(trial=_to_both(watcher.trial, mirror.update), said=watcher.said)
+        conductor = Conductor(
+            record,
+            study.space,
+            seed=study.seed,
+            confirm=study.confirm,
+            complexity=complexity if wants_complexity(study.space) else None,
+            photographs=photograph_scores(record),
+            events=events,
+            price_per_hour=study.price_per_hour,
+        )
+        watcher.began(record.results(), conductor.epochs)
+        storage.write_bytes(marker, json.dumps({"study": study.name, "record": record.id}).encode())
+        interrupts = Interrupts(lambda name: _stopping(conductor, watcher, name))
+        interrupts.install()
+        job = Job(study.data, study.place, record.id, _selection(study), study.cache, study.workers)
+        tick = _ticking(conductor, record, watcher)
+        for attempt in count(1):
+            if _trained(conductor, job, study, session, interrupts, tick):
+                break
+            failure = "Ray's process on this machine has died; the same command goes on"
+            if attempt > SESSIONS_LOST or conductor.stopping_reason is not None:
+                break
+            watcher.said("Ray's process on this machine has died; starting it again")
+            failure = None
+    except KeyboardInterrupt:  # a second one, or one that came before they were looked after
+        stopped = signal.SIGINT
+        if conductor is not None:
+            conductor.stop("Ctrl-C")
+    except (RecordError, LeaseLostError, InputError) as error:
+        failure = str(error)
+    except OSError as error:
+        failure = f"{error.filename or study.place}: {error.strerror or error}; make room and start again"
+    finally:
+        if interrupts is not None:
+            interrupts.restore()
+    try:
+        seen = interrupts.signal if interrupts is not None else None
+        return close(record, mirror, conductor, seen or stopped, failure, watcher)
+    finally:
+        mirror.close()
+
+
+def _trained(
+    conductor: Conductor,
+    job: Job,
+    study: Study,
+    session: Callable[[], AbstractContextManager[None]],
+    interrupts: Interrupts,
+    tick: Callable[[], None],
+) -> bool:
+    """Train all there is in one Ray session; False where the session was lost on the way."""
+    from gkm.study.execution.executor import execute
+    from gkm.study.execution.session import Raylet, SessionLostError
+
+    try:
+        with session():
+            raylet = Raylet()
+
+            def look_around() -> None:
+                raylet.check()
+                tick()
+
+            execute(conductor, job, concurrent=study.concurrent, interrupts=interrupts, on_tick=look_around)
+    except SessionLostError:
+        conductor.abandon()
+        return False
+    return True
+
+
+def _selection(study: Study) -> Selection:
+    objective = study.space.objectives[0]
+    return Selection(objective.metric, objective.mode)
+
+
+def _stopping(conductor: Conductor, watcher: Watcher, name: str) -> None:
+    running = len(conductor.in_flight)
+    conductor.stop(name)
+    watcher.said(
+        f"{name}: stopping; trials that run ({running}) end at their next epoch, within 20 seconds "
+        f"({name} again ends at once)"
+    )
+
+
+def _ticking(conductor: Conductor, record: Record, watcher: Watcher) -> Callable[[], None]:
+    """Looks after requests to stop, and writes down the MLflow runs of trials as they are made."""
+    last = 0.0
+
+    def tick() -> None:
+        nonlocal last
+        watcher.tick()
+        if time.monotonic() - last < 1.0:
+            return
+        last = time.monotonic()
+        lease = record.lease
+        if lease is not None:
+            lease.check()
+            if lease.stop_wanted and conductor.stopping_reason is None:
+                watcher.said("asked to stop: running trials end at their next epoch")
+                conductor.stop("stopped by `gkm study stop`")
+
+    return tick
+
+
+def _to_both(first: Callable[[TrialRow], None], second: Callable[[TrialRow], None]) -> Callable[[TrialRow], None]:
+    def both(row: TrialRow) -> None:
+        first(row)
+        second(row)
+
+    return both

@@ -1,0 +1,265 @@
+"""A study's facts and rows in; how MLflow should show them (names, tags, parameters, metrics) out; nothing is written.
+
+A study is a parent run. A trial is a run below it, or below the run of its setting where that is trained with several
+seeds. What a run should look like follows from the record alone, so that showing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean, stdev
+from urllib.parse import quote
+
+from gkm.study.design.objective import PSNR, Objective
+from gkm.study.record.results import StudyResults, TrialRow
+from gkm.tracking import SEARCHED_PREFIX, Point, Status, redacted, to_text
+
+NOT_METRICS = ("epoch", "time", "note")
+EPOCHS_TAG, WEIGHTS_TAG, FILES_TAG = "gkm.epochs", "gkm.weights_epoch", "gkm.files_epoch"
+"""What of a trial its run has: metrics up to an epoch, the weights of an epoch, files as they were at an epoch."""
+REMOVABLE_TAGS = ("gkm.reason", "gkm.note", "gkm.rung", "gkm.best_run", "gkm.best_trial")
+"""Tags that are taken away where they do not hold any more."""
+_ENDED = ("finished", "stopped", "failed", "refused")
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """What the run of a study shows, beside its trials."""
+
+    name: str
+    record_id: str
+    record: str = ""
+    """Where the record lies, passwords blotted out."""
+    kind: str = "search"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What it was made with: commit, versions, fingerprints, the seed of the search."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """What is varied, in words, by dotted path."""
+    base: str = ""
+    """The settings that all trials share, as JSON."""
+    objectives: tuple[Objective, ...] = (PSNR,)
+    data: str = ""
+    """Where the data set lies."""
+    data_fingerprint: str = ""
+    data_name: str = "data"
+    planned: Mapping[str, float] = field(default_factory=dict)
+    """What was expected: "trial_epochs", "device_hours", "cost"."""
+    blurred: Mapping[str, float] = field(default_factory=dict)
+    """Mean scores of the validation photographs as they are, such as "val/blurred_psnr"."""
+    seeds: int = 1
+    """Training seeds of each setting in the search."""
+    rungs: tuple[int, ...] = ()
+    """Epochs at which trials may be stopped."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a run should look."""
+
+    name: str
+    status: Status
+    tags: dict[str, str]
+    parameters: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Metrics that belong to no epoch."""
+    step: int = 0
+    """Where on their axis: what has a value that grows old, such as a mean of more and more seeds, moves on."""
+    started: float | None = None
+    """Unix seconds; None: when the run is made."""
+    ended: float | None = None
+    """Unix seconds; None: when it is heard of."""
+
+
+def below_setting(facts: StudyFacts, row: TrialRow) -> bool:
+    """Whether a trial's run hangs below the run of its setting."""
+    return facts.seeds > 1 or row.phase == "confirm"
+
+
+def trial_look(facts: StudyFacts, row: TrialRow, parent: str) -> Look:
+    """The run of a trial, below the run `parent`; its epochs come from `points`."""
+    tags = {
+        **_common(facts, "trial", row.status, row.reason, parent),
+        "gkm.number": str(row.number),
+        "gkm.trial": f"{facts.name}/{row.number}",
+        "gkm.group": str(row.group),
+        "gkm.seed": str(row.seed),
+        "gkm.phase": row.phase,
+        "gkm.searched": _searched(row),
+        "gkm.fingerprint": row.config.fingerprint(),
+        "mlflow.note.content": _trial_note(facts, row),
+    }
+    if row.arm is not None:
+        tags["gkm.arm"] = row.arm
+    if row.complexity:
+        tags["gkm.complexity"] = json.dumps(dict(row.complexity), sort_keys=True)
+    reached = [rung for rung in facts.rungs if rung <= row.epochs]
+    if reached:
+        tags["gkm.rung"] = str(len(reached) - 1)
+    if row.notes:
+        tags["gkm.note"] = "; ".join(row.notes)
+    first, last = (row.history[0], row.history[-1]) if row.history else ({}, {})
+    started = first["time"] - first.get("seconds", 0.0) if "time" in first else None
+    return Look(_trial_name(facts, row), row.status, tags, _settings(row), started=started, ended=last.get("time"))
+
+
+def points(row: TrialRow, after: int) -> list[Point]:
+    """All metrics of the epochs after `after`, with the times at which they were measured."""
+    return [
+        Point(key, float(value), int(metrics["epoch"]), round(metrics.get("time", 0.0) * 1000))
+        for metrics in row.history
+        if metrics["epoch"] > after
+        for key, value in metrics.items()
+        if key not in NOT_METRICS
+    ]
+
+
+def setting_look(facts: StudyFacts, rows: Sequence[TrialRow], parent: str) -> Look:
+    """The run of a setting with the trials `rows`, of which those `below_setting` hang below it."""
+    lead = min(rows, key=lambda row: row.number)
+    members = [row for row in rows if below_setting(facts, row)]
+    tags = {
+        **_common(facts, "setting", "running", None, parent),
+        "gkm.group": str(lead.group),
+        "gkm.searched": _searched(lead),
+        "mlflow.note.content": f"One setting of study {facts.name}, trained with several seeds: {_values(lead)}.",
+    }
+    if lead.arm is not None:
+        tags["gkm.arm"] = lead.arm
+    status = _together([row.status for row in members])
+    tags["gkm.status"] = status
+    settings = {key: text for key, text in _settings(lead).items() if not key.endswith("training.seed")}
+    name = f"{facts.name} / {lead.arm or f'setting {lead.group}'}"
+    metrics: dict[str, float] = {}
+    if all(row.status in _ENDED for row in members):
+        for phase, prefix in (("search", "best"), ("confirm", "confirm")):
+            scored = [row for row in members if row.phase == phase and row.status in ("finished", "stopped")]
+            metrics |= _spread(f"{prefix}/{facts.objectives[0].metric}", [r.score for r in scored if r.best_epoch])
+    times = [row.history[-1].get("time") for row in members if row.history]
+    ended = max((time for time in times if time is not None), default=None)
+    return Look(name, status, tags, settings, metrics, step=len(members), ended=ended)
+
+
+def study_look(facts: StudyFacts, results: StudyResults | None, run_ids: Mapping[int, str]) -> Look:
+    """The parent run while the study runs (`results` None), or as it ended."""
+    status: Status = "running" if results is None else results.status
+    tags = {
+        **_common(facts, "study", status, None if results is None else results.reason, None),
+        "gkm.record_address": facts.record,
+        "gkm.study_kind": facts.kind,
+        "gkm.objectives": json.dumps([asdict(objective) for objective in facts.objectives]),
+        "gkm.base": facts.base,
+        "mlflow.note.content": _study_note(facts),
+    }
+    parameters = {f"space.{path}": text for path, text in facts.parameters.items()}
+    metrics = {**facts.blurred, **{f"planned/{key}": value for key, value in facts.planned.items()}}
+    if results is None:
+        return Look(facts.name, status, tags, parameters, metrics)
+    metrics |= {f"spent/{key}": float(value) for key, value in asdict(results.spent).items()}
+    statuses = ("finished", "stopped", "failed", "refused", "interrupted", "waiting")
+    metrics |= {f"trials/{word}": float(results.count(word)) for word in statuses}
+    best = results.best
+    if best is not None:
+        tags["gkm.best_trial"] = str(best.number)
+        if best.number in run_ids:
+            tags["gkm.best_run"] = run_ids[best.number]
+        values = {objective.metric: best.value(objective.metric) for objective in facts.objectives}
+        metrics |= {f"best/{metric}": value for metric, value in values.items() if value is not None}
+    metrics = {key: value for key, value in metrics.items() if math.isfinite(value)}
+    return Look(facts.name, status, tags, parameters, metrics, step=results.spent.epochs)
+
+
+def runs_link(experiment_id: str, study: str) -> str:
+    """Path, within MLflow's pages, of the table of a study's runs."""
+    wanted = quote(f"tags.`gkm.study` = '{study}'", safe="")
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&searchFilter={wanted}"
+
+
+def _common(facts: StudyFacts, kind: str, status: str, reason: str | None, parent: str | None) -> dict[str, str]:
+    tags = {
+        **facts.tags,
+        "gkm.kind": kind,
+        "gkm.study": facts.name,
+        "gkm.record": facts.record_id,
+        "gkm.data": facts.data_fingerprint,
+        "gkm.data_location": facts.data,
+        "gkm.status": status,
+    }
+    if reason:
+        tags["gkm.reason"] = reason
+    if parent is not None:
+        tags["mlflow.parentRunId"] = parent
+    return tags
+
+
+def _settings(row: TrialRow) -> dict[str, str]:
+    """All settings, and first those that were searched."""
+    searched = {"arm": row.arm} if row.arm is not None else {}
+    front = {f"{SEARCHED_PREFIX}{path}": to_text(value) for path, value in {**searched, **row.parameters}.items()}
+    return {**front, **{path: to_text(value) for path, value in row.config.flat().items()}}
+
+
+def _searched(row: TrialRow) -> str:
+    return json.dumps({path: json.loads(_json(value)) for path, value in row.parameters.items()})
+
+
+def _json(value: object) -> str:
+    text = to_text(value)
+    return json.dumps(text) if isinstance(value, str) else text
+
+
+def _values(row: TrialRow) -> str:
+    named = [f"`{path} = {to_text(value)}`" for path, value in row.parameters.items()]
+    return ", ".join([*([f"arm {row.arm}"] if row.arm is not None else []), *named]) or "the settings all trials share"
+
+
+def _trial_name(facts: StudyFacts, row: TrialRow) -> str:
+    words = [f"confirm {row.number}" if row.phase == "confirm" else str(row.number)]
+    if row.arm is not None:
+        words.append(row.arm)
+    if facts.seeds > 1:
+        words.append(f"seed {row.seed}")
+    return f"{facts.name} / {' '.join(words)}"
+
+
+def _trial_note(facts: StudyFacts, row: TrialRow) -> str:
+    what = "confirms a setting with a fresh seed" if row.phase == "confirm" else "trains one setting with one seed"
+    place = f"\n\nIts checkpoints and pictures: `{redacted(row.place)}`" if row.place else ""
+    return (
+        f"Trial {row.number} of study {facts.name} {what}: {_values(row)}, seed {row.seed}.{place}\n\n"
+        f"The study's record: `{_open_record(facts)}`"
+    )
+
+
+def _study_note(facts: StudyFacts) -> str:
+    goals = ", ".join(f"{objective.direction} {objective.metric}" for objective in facts.objectives)
+    varied = "\n".join(f"| `{path}` | {text} |" for path, text in facts.parameters.items())
+    table = f"\n\n| setting | values |\n|---|---|\n{varied}" if varied else ""
+    return (
+        f"Study **{facts.name}** ({facts.kind}): {goals}.\n\n"
+        f"Its record, of which these runs are a copy: `{_open_record(facts)}`\n\n"
+        f"Data: `{redacted(facts.data)}` ({facts.data_fingerprint}){table}"
+    )
+
+
+def _open_record(facts: StudyFacts) -> str:
+    return f"optuna-dashboard {redacted(facts.record)}"
+
+
+def _together(statuses: Sequence[Status]) -> Status:
+    """The status of a setting from those of its trials."""
+    if not statuses or "running" in statuses or ("waiting" in statuses and "interrupted" not in statuses):
+        return "running"
+    if "interrupted" in statuses:
+        return "interrupted"
+    return next((word for word in ("finished", "stopped", "refused") if word in statuses), "failed")
+
+
+def _spread(metric: str, scores: Sequence[float]) -> dict[str, float]:
+    if not scores:
+        return {}
+    count = "n" if metric.startswith("best/") else "confirm/n"
+    spread = {f"{metric}_std": stdev(scores)} if len(scores) > 1 else {}
+    return {metric: fmean(scores), **spread, count: float(len(scores))}

@@ -1,0 +1,98 @@
+"""A trial under way in; a bar on a terminal out, or else a plain line at least every half minute."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LINE_SECONDS = 30.0
+
+
+class TrainingDisplay:
+    """Shows how far training is, on standard error; a `Watcher` of `gkm.study.single.following`."""
+
+    def __init__(self, epochs: int, console: Console | None = None, line_seconds: float = LINE_SECONDS) -> None:
+        self._epochs = epochs
+        self._console = console or Console(stderr=True, highlight=False)
+        self._line_seconds = line_seconds
+        self._stage, self._since, self._said = "getting ready", time.monotonic(), 0.0
+        self._newest: Mapping[str, Any] = {}
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
+        self._task = self._bar.add_task(self._stage, total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        if not self._console.is_terminal:
+            self._said = time.monotonic()
+            threading.Thread(target=self._keep_talking, name="gkm-display", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._bar.stop()
+
+    def stage(self, text: str) -> None:
+        """What goes on now, such as "starting 2 workers"."""
+        self._stage, self._since = text, time.monotonic()
+        self._bar.update(self._task, description=text)
+        self._say(text)
+
+    def epoch(self, metrics: Mapping[str, Any]) -> None:
+        """One more epoch was validated."""
+        if note := metrics.get("note"):
+            self._console.print(str(note), markup=False, soft_wrap=True)
+        self._newest, self._since = metrics, time.monotonic()
+        self._bar.update(
+            self._task,
+            completed=metrics["epoch"],
+            total=self._epochs,
+            description=f"training, {metrics['val/psnr']:.2f} dB",
+        )
+
+    def line(self) -> str:
+        """Where training stands, in one line."""
+        quiet = time.monotonic() - self._since
+        if not self._newest:
+            return f"{self._stage}: {_duration(quiet)} so far"
+        epoch, newest = int(self._newest["epoch"]), self._newest
+        left = newest["seconds"] / epoch * (self._epochs - epoch)
+        text = (
+            f"epoch {epoch} of {self._epochs}: loss {newest['train/loss']:.5f}, "
+            f"validation {newest['val/psnr']:.2f} dB, about {_duration(left)} left"
+        )
+        return text if quiet < self._line_seconds else f"{text} (next epoch under way for {_duration(quiet)})"
+
+    def _keep_talking(self) -> None:
+        while not self._ended.wait(max(0.0, self._said + self._line_seconds - time.monotonic())):
+            if time.monotonic() - self._said >= self._line_seconds:
+                self._say(self.line())
+
+    def _say(self, text: str) -> None:
+        if self._console.is_terminal:
+            return
+        with self._lock:
+            self._said = time.monotonic()
+            self._console.print(text, markup=False, soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

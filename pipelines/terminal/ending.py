@@ -1,0 +1,114 @@
+"""How a study ended in; what follows from it out: a registered challenger and a report page, or an exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from signal import Signals
+from typing import TYPE_CHECKING
+
+from gkm.errors import InputError
+from pipelines.terminal.command import TERMINATED, leave, say
+
+if TYPE_CHECKING:
+    from gkm.study.execution.opening import Study
+    from gkm.study.execution.run import Outcome
+    from gkm.study.record.results import StudyResults, TrialRow
+
+
+def conclude(study: Study, outcome: Outcome, page: Path | None) -> None:
+    """Say what a finished study found, register its best model and write its report to `page`, unless it is there.
+
+    Of a study that did not finish nothing is registered or written, and the command ends with its exit status.
+    """
+    _leave_unfinished(study, outcome)
+    results = outcome.results
+    best = results.best
+    assert best is not None
+    ended = ", ".join(f"{count} {status}" for status, count in _endings(results).items())
+    searched = sum(_endings(results).values())
+    score = results.objectives[0].text(best.score)
+    say(f"study {study.name}: {searched} trials ({ended}); best is trial {best.number}, {score}")
+    for line in _confirmed(results):
+        say(line)
+
+    from gkm.registry import register_best
+    from gkm.storage import absolute
+
+    version = None if outcome.worked else _registered(study, best)
+    version = version or register_best(study.tracking, results)
+    say(f"registered: gkmnet version {version}, alias challenger")
+    if page is not None and not _is_newer(page, results):
+        _report(study, results, page)
+    if page is not None:
+        say(f"report: {absolute(page)}")
+    say(f"compare the trials: {study.tracking.ui_link(study=study.name)}")
+
+
+def _leave_unfinished(study: Study, outcome: Outcome) -> None:
+    from gkm.study.decisions.standing import Standing
+
+    results = outcome.results
+    standing = Standing(study.space, study.confirm)
+    standing.begin(results, study.space.base.training.epochs)
+    if outcome.failure is not None:
+        raise InputError(f"study {study.name}: {outcome.failure}")
+    if outcome.signal is not None:
+        name = "Ctrl-C" if outcome.signal == Signals.SIGINT else "SIGTERM"
+        sentence = (
+            f"study {study.name}: interrupted by {name} after {standing.progress} trials; the same command goes on"
+        )
+        leave(sentence, 128 + outcome.signal)
+    if results.status == "finished":
+        return
+    if results.status == "interrupted" and str(results.reason).startswith("stopped by"):
+        leave(
+            f"study {study.name}: {results.reason} after {standing.progress} trials; the same command goes on",
+            TERMINATED,
+        )
+    raise InputError(f"study {study.name}: {results.status} after {standing.progress} trials: {results.reason}")
+
+
+def _endings(results: StudyResults) -> dict[str, int]:
+    """How many trials of the search ended how."""
+    return {status: results.count(status, "search") for status in ("finished", "stopped", "failed")}
+
+
+def _confirmed(results: StudyResults) -> list[str]:
+    """What fresh seeds said about the best settings, if they were asked."""
+    winner, objective = results.winner, results.objectives[0]
+    if winner is None or winner.confirmed is None:
+        return []
+    seeds = len(winner.scores("confirm"))
+    by = f"{seeds} fresh seeds" if seeds > 1 else "a fresh seed"
+    line = f"confirmed by {by}: trial {winner.number}, {objective.text(winner.confirmed)}"
+    searched = winner.mean("search")
+    if searched is None:
+        return [line]
+    flattered = searched - winner.confirmed if results.mode == "max" else winner.confirmed - searched
+    first = f"the search's own figure was {objective.text(searched)}"
+    if flattered > 0:
+        return [f"{line}; {first}, which flattered by {objective.text(flattered)}"]
+    return [f"{line}; {first}, which did not flatter"]
+
+
+def _registered(study: Study, best: TrialRow) -> int | None:
+    """The version made of the best trial when the study was run; None where it did not get that far."""
+    from gkm.registry.versions import versions
+
+    return next((int(version.version) for version in versions(study.tracking) if version.run_id == best.run_id), None)
+
+
+def _is_newer(page: Path, results: StudyResults) -> bool:
+    """Whether the page was written after the study's last epoch."""
+    last = max((metrics.get("time", 0.0) for trial in results.trials for metrics in trial.history), default=0.0)
+    return page.is_file() and page.stat().st_mtime > last
+
+
+def _report(study: Study, results: StudyResults, page: Path) -> None:
+    from gkm.report import report_study
+    from pipelines.terminal.lines import announced
+
+    with announced("building the report") as watch:
+        summary = report_study(study.tracking, results, study.data, page, cache=study.cache, watch=watch)
+    gained = f"{summary.restored_psnr:.2f} dB, {summary.gain:+.2f} dB over the blurred input"
+    say(f"{summary.photographs} test photographs: {gained}")

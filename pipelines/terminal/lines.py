@@ -1,0 +1,83 @@
+"""What goes on in; lines with the time in front out, so that a log is never silent for long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+
+from gkm.study.decisions.standing import duration
+from pipelines.terminal.command import progress
+
+if TYPE_CHECKING:
+    from gkm.data.dataset.pair import Pair
+    from gkm.data.reading.cache import CachedSplit
+    from gkm.registry.promotion import Watch
+
+QUIET_SECONDS = 30.0
+"""The longest silence."""
+
+
+class Lines:
+    """Lines with the time in front; where none was printed for half a minute, `line` gives one."""
+
+    def __init__(
+        self, line: Callable[[], str], console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._line, self._clock = line, clock
+        self._console = console or Console(highlight=False)
+        self._lock, self._over = threading.RLock(), threading.Event()  # a signal may come while a line is printed
+        self._said_at = clock()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._keep_talking, name="gkm-lines", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+
+    def say(self, text: str) -> None:
+        """Prints a line at once."""
+        with self._lock, suppress(RuntimeError):  # raised where a signal interrupts the very write of another line
+            self._said_at = self._clock()
+            stamp = datetime.now().isoformat(" ", "seconds")
+            self._console.print(f"{stamp} {text}", markup=False, soft_wrap=True)
+
+    def tick(self) -> None:
+        """Prints where things stand, if nothing was printed for long."""
+        if self._clock() - self._said_at >= QUIET_SECONDS:
+            self.say(self._line())
+
+    def _keep_talking(self) -> None:
+        while not self._over.wait(1.0):
+            self.tick()
+
+
+@contextmanager
+def announced(text: str) -> Iterator[Watch]:
+    """Says what goes on outside a study, and that it still does, for the length of a `with` block.
+
+    Gives a function (label, items) that passes items on and shows how many of them are through.
+    """
+    with progress() as bar:
+        bar.add_task(text, total=None)
+        if bar.console.is_terminal:
+            yield lambda label, items: bar.track(items, description=label)
+            return
+    began, where = time.monotonic(), text
+
+    def track(label: str, items: CachedSplit) -> Iterator[Pair]:
+        nonlocal where
+        for number, item in enumerate(items):
+            where = f"{text}: {label}, {number} of {len(items)}"
+            yield item
+        where = text
+
+    with Lines(lambda: f"{where}, {duration(time.monotonic() - began)} so far") as lines:
+        lines.say(text)
+        yield track

@@ -1,0 +1,46 @@
+"""How many trials a cluster holds, also one that has no nodes yet."""
+
+import pytest
+
+from gkm.errors import InputError
+from gkm.study.execution import placement
+from gkm.study.execution.placement import needs, slots
+from gkm.study.execution.workers import WorkerGroup
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A cluster with some resources now, and others when its autoscaler has started all that it may."""
+
+    def make(now, most=None):
+        from ray._private import state
+
+        monkeypatch.setattr(placement.ray, "cluster_resources", lambda: now)
+        monkeypatch.setattr(state.state, "get_max_resources_from_cluster_config", lambda: most)
+
+    return make
+
+
+def test_as_many_trials_as_fit(cluster):
+    cluster({"CPU": 8.0, "GPU": 2.0})
+    assert slots(WorkerGroup(gpus=1.0)) == 2
+    assert slots(WorkerGroup(gpus=0.5)) == 4
+    assert slots(WorkerGroup(), wanted=3) == 3
+    assert slots(WorkerGroup(gpus=1.0), wanted=9) == 2
+
+
+def test_a_cluster_that_starts_without_gpu_nodes_counts_those_it_may_start(cluster):
+    cluster({"CPU": 4.0}, {"CPU": 68, "GPU": 8})
+    assert slots(WorkerGroup(workers=4, gpus=1.0)) == 2
+    assert slots(WorkerGroup(gpus=1.0)) == 8
+
+
+def test_what_a_cluster_can_never_hold_is_refused_by_name(cluster):
+    cluster({"CPU": 4.0}, {"CPU": 68, "GPU": 8})
+    with pytest.raises(InputError, match=r"a trial of 16 workers needs 16\.01 CPU, 16 GPU, .* at most 68 CPU, 8 GPU"):
+        slots(WorkerGroup(workers=16, gpus=1.0))
+
+
+def test_a_group_needs_its_workers_and_a_little_for_the_trial_itself():
+    assert needs(WorkerGroup()) == {"CPU": 1.0}
+    assert needs(WorkerGroup(workers=2, gpus=1.0)) == {"CPU": 2.01, "GPU": 2.0}

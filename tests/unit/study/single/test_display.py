@@ -1,0 +1,65 @@
+"""What is seen of a trial under way: plain lines where there is no terminal, even while nothing happens."""
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from gkm.study.single.display import TrainingDisplay
+
+METRICS = {"epoch": 5.0, "train/loss": 0.0123456, "val/psnr": 27.314, "seconds": 50.0}
+
+
+def _console(terminal: bool) -> tuple[Console, io.StringIO]:
+    stream = io.StringIO()
+    return Console(file=stream, force_terminal=terminal, highlight=False, width=100), stream
+
+
+def _wait_for(text: str, stream: io.StringIO) -> None:
+    deadline = time.monotonic() + 10
+    while text not in stream.getvalue():
+        assert time.monotonic() < deadline, stream.getvalue()
+        time.sleep(0.01)
+
+
+def test_a_line_comes_every_so_often_also_while_nothing_happens() -> None:
+    console, stream = _console(terminal=False)
+    with TrainingDisplay(20, console, line_seconds=0.05) as display:
+        _wait_for("getting ready: 0 s so far\n", stream)
+        display.stage("starting 2 workers")
+        _wait_for("starting 2 workers\n", stream)
+        _wait_for("starting 2 workers: 0 s so far\n", stream)
+        display.epoch(METRICS)
+        _wait_for("epoch 5 of 20: loss 0.01235, validation 27.31 dB, about 2 min left", stream)
+        _wait_for("(next epoch under way for ", stream)
+    said = stream.getvalue()
+    time.sleep(0.2)
+    assert stream.getvalue() == said, "it ends with the block"
+
+
+def test_lines_are_no_more_frequent_than_that() -> None:
+    console, stream = _console(terminal=False)
+    with TrainingDisplay(20, console) as display:
+        display.stage("training")
+        for epoch in range(1, 20):
+            display.epoch({**METRICS, "epoch": float(epoch)})
+    assert stream.getvalue() == "training\n"
+
+
+def test_a_terminal_gets_a_bar_that_vanishes() -> None:
+    console, stream = _console(terminal=True)
+    with TrainingDisplay(20, console) as display:
+        display.stage("starting 2 workers")
+        display.epoch(METRICS)
+        display._bar.refresh()
+    assert "training, 27.31 dB" in stream.getvalue()
+    assert "5/20" in stream.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_note_is_said_at_once(terminal: bool) -> None:
+    console, stream = _console(terminal)
+    with TrainingDisplay(20, console) as display:
+        display.epoch({**METRICS, "note": "checkpoint of epoch 4 is damaged"})
+        assert "checkpoint of epoch 4 is damaged\n" in stream.getvalue()
