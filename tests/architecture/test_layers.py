@@ -207,7 +207,7 @@ def test_a_circle_is_found_through_lazy_imports(make_module):
         (layer_violations, "gkm/study/tuner.py", "import importlib\nimportlib.import_module('search_spaces.quick')"),
         (
             layer_violations,
-            "gkm/config.py",
+            "gkm/config/trial.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from gkm.trial import run_trial",
         ),
         (layer_violations, "gkm/novelty.py", ""),
