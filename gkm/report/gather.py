@@ -23,6 +23,7 @@ from gkm.networks.gkmnet import inspection
 from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import versions
 from gkm.registry.promotion import Watch
+from gkm.report import artifacts
 from gkm.report.baseline import fixed_point_baseline
 from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
 from gkm.report.inside import look_inside
@@ -120,6 +121,7 @@ def report_study(
         dataset=_describe(photos.manifest),
         example_note=_example_note(len(photos)),
     )
+    artifacts.keep(tracking, study, page)
     return ReportSummary(page, len(photos), blurred, restored)
 
 

@@ -1,12 +1,14 @@
 """From a study's record and its registered model to test scores, in the tracking store and on a page."""
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pyarrow import parquet
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.data.dataset.manifest import read_manifest
@@ -97,6 +99,22 @@ def test_the_registered_model_is_scored_on_the_test_photographs(
     assert provenance["torch"] == "2.13.0"
     assert "learned them from random kernels" in text
     assert "blurred input, 21.50" in text
+
+
+def test_page_table_and_insight_are_artifacts_of_the_study(tracking: Tracking, tiny_data: Path, tmp_path: Path) -> None:
+    study = _study(tracking, tiny_data, "kept")
+    _register(tracking, study, tmp_path)
+    for _ in range(2):  # the second replaces the first
+        page = report_study(tracking, study, str(tiny_data), tmp_path / "kept.html").page
+    assert study.run_id is not None
+    kept = tracking.download(study.run_id, "report", tmp_path / "kept")
+    assert sorted(path.name for path in kept.iterdir()) == ["insight.json", "kept.html", "trials.parquet"]
+    assert (kept / "kept.html").read_bytes() == page.read_bytes()
+    table = parquet.read_table(kept / "trials.parquet").to_pydict()
+    assert list(zip(table["epoch"], table["val/psnr"], strict=True)) == [(1, 21.0), (2, 22.0)]
+    insight = json.loads((kept / "insight.json").read_text())
+    assert insight["importances"] is None
+    assert "at least" in insight["importances_reason"]
 
 
 def test_kernels_before_training_are_those_the_seed_gave(tracking: Tracking, tiny_data: Path, tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""A study and its report page in; both, and what the page says in figures, kept with the study's run in MLflow, out."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gkm.study.insight.insight import importances, rung_survival
+from gkm.study.record.export import export_study
+from gkm.study.record.results import StudyResults
+from gkm.tracking import Tracking
+
+FOLDER = "report"
+TRIALS = "trials.parquet"
+INSIGHT = "insight.json"
+
+
+def keep(tracking: Tracking, study: StudyResults, page: Path) -> None:
+    """Keep the page, a table of all trials and epochs, importances, rung survival and Pareto front as artifacts.
+
+    Those of an earlier report are replaced. Nothing is kept of a study without a run.
+    """
+    if not study.run_id:
+        return
+    with tempfile.TemporaryDirectory(prefix="gkm-") as folder:
+        table, insight = Path(folder, TRIALS), Path(folder, INSIGHT)
+        export_study(study, str(table))
+        insight.write_text(json.dumps(_insight(study), indent=2) + "\n", encoding="utf-8")
+        for path in (page, table, insight):
+            tracking.log_file(study.run_id, path, FOLDER)
+
+
+def _insight(study: StudyResults) -> dict[str, Any]:
+    found = importances(study)
+    return {
+        "importances": None if found.shares is None else dict(found.shares),
+        "importances_reason": found.reason,
+        "rungs": [
+            {"epoch": row.epoch, "reached": row.reached, "stopped": row.stopped, "went_on": row.went_on}
+            for row in rung_survival(study)
+        ],
+        "pareto_front": [trial.number for trial in study.front] if len(study.objectives) > 1 else None,
+    }
