@@ -28,7 +28,7 @@ test: $(STAMP) ## the default tests, a few minutes
 test-all: $(STAMP) ## all tests, the slow ones and those in a browser too
 	$(PY) -m pytest $(PYTEST_FLAGS)
 
-soak: $(STAMP) ## studies ended in every way at random moments, and run again; an hour (SOAK="--moments 1 --slots 1": minutes)
+soak: $(STAMP) ## studies ended in every way at random moments, and run again; 3 hours (SOAK="--moments 1 --slots 1": minutes)
 	$(PY) tests/soak/endings.py $(SOAK)
 
 lint: $(STAMP) ## ruff and mypy

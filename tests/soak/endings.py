@@ -7,7 +7,8 @@ itself. Compared are trial by trial: settings, seed, status, reason, every epoch
 has. With two trials at a time decisions depend on who is faster, so there it is checked that nothing is lost, doubled
 or left: every trial ended once, epochs without gaps, one run for each trial, no process and no temporary folder.
 
-    .venv/bin/python tests/soak/endings.py                      # 10 moments for each ending and both ways: an hour
+    .venv/bin/python tests/soak/endings.py                      # 10 moments for each ending and both ways: 3 hours
+    .venv/bin/python tests/soak/endings.py --jobs 2             # two studies at a time
     .venv/bin/python tests/soak/endings.py --moments 1 --slots 1
 """
 
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,14 +72,19 @@ class Bench:
         ]
 
     def start(self, workspace: Path) -> subprocess.Popen[str]:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "TMPDIR": str(self.folder / "tmp")}
+        temporary = self.temporary(workspace)
+        temporary.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "TMPDIR": str(temporary)}
         for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "GKM_RECORD", "GKM_WORKSPACE"):
             environment.pop(name, None)
-        (self.folder / "tmp").mkdir(exist_ok=True)
-        log = (self.folder / "log.txt").open("a")
-        return subprocess.Popen(
-            self.command(workspace), env=environment, stdout=log, stderr=subprocess.STDOUT, text=True, cwd=ROOT
-        )
+        with (self.folder / f"{workspace.name}.log").open("a") as log:
+            return subprocess.Popen(
+                self.command(workspace), env=environment, stdout=log, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+            )
+
+    def temporary(self, workspace: Path) -> Path:
+        """Temporary files of the studies in `workspace`; a short path, since Ray has sockets there."""
+        return self.folder / "t" / workspace.name
 
     def finish(self, workspace: Path, most: int = 6) -> int:
         """Run the command until it ends by itself; how many times it took."""
@@ -207,27 +214,75 @@ def _kill_descendant(process: subprocess.Popen[str], name: str) -> bool:
     return False
 
 
-def left_over(folder: Path) -> list[str]:
+def left_over(bench: Bench, workspace: Path) -> list[str]:
     """Processes and temporary folders that should be gone."""
+    temporary = bench.temporary(workspace)
     found = []
     for process in psutil.process_iter(["pid", "cmdline"]):
         command = " ".join(process.info["cmdline"] or [])
-        if str(folder) in command and process.pid != os.getpid():
+        if f"{workspace} " in f"{command} " or str(temporary) in command:
             found.append(f"process {process.pid}: {command[:100]}")
-    temporary = folder / "tmp"
     found += [str(path) for path in temporary.glob("gkm-*")]
     return found
 
 
-def wait_for_nothing(folder: Path, seconds: float = 20.0) -> None:
+def wait_for_nothing(bench: Bench, workspace: Path, seconds: float = 20.0) -> None:
     until = time.monotonic() + seconds
-    while (found := left_over(folder)) and time.monotonic() < until:
+    while (found := left_over(bench, workspace)) and time.monotonic() < until:
         time.sleep(0.5)
     assert not found, f"left behind: {found}"
 
 
-def campaign(folder: Path, slots: int, endings: list[str], moments: int, seed: int) -> int:
-    """Number of failures."""
+@dataclass(frozen=True)
+class Undisturbed:
+    """What the study is when nobody disturbs it."""
+
+    seconds: float
+    record: dict[int, dict[str, Any]]
+    mlflow: dict[int, dict[str, Any]]
+
+    @classmethod
+    def run(cls, bench: Bench) -> Undisturbed:
+        workspace = bench.folder / f"reference-{bench.slots}"
+        started = time.monotonic()
+        bench.finish(workspace, most=1)
+        seconds = time.monotonic() - started
+        check_agreement(workspace)
+        wait_for_nothing(bench, workspace)
+        return cls(seconds, _comparable(content(workspace)), mlflow_content(workspace))
+
+
+def endure(bench: Bench, ending: str, index: int, moment: float, undisturbed: Undisturbed) -> bool:
+    """Disturb a study at that moment and run it to its end; whether all is as it should be."""
+    workspace = bench.folder / f"{ending}-{bench.slots}-{index}"
+    said = f"{ending}, {bench.slots} at a time, after {moment:.1f} s"
+    try:
+        process = bench.start(workspace)
+        happened = disturb(process, ending, moment)
+        code = process.wait(240)
+        if ending in ("ctrl-c", "sigterm") and happened:
+            wanted = {"ctrl-c": (130, 0), "sigterm": (143, 0)}[ending]
+            assert code in wanted, f"exit status {code}, not {wanted}"
+            check_interrupted(workspace)
+        if ending != "kill-driver":
+            wait_for_nothing(bench, workspace)
+        starts = bench.finish(workspace)
+        check_agreement(workspace)
+        if bench.slots == 1:
+            now = _comparable(content(workspace))
+            assert now == undisturbed.record, _difference(undisturbed.record, now)
+            assert mlflow_content(workspace) == undisturbed.mlflow, "MLflow has something else"
+        wait_for_nothing(bench, workspace)
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        print(f"  FAILED: {said}: {error}\n    kept in {workspace}", flush=True)
+        return False
+    print(f"  passed: {said} (exit status {code}, then {starts} more)", flush=True)
+    shutil.rmtree(workspace)
+    return True
+
+
+def campaign(folder: Path, slots: int, endings: list[str], moments: int, seed: int, jobs: int) -> list[bool]:
+    """Whether each of the disturbed studies ended as it should."""
     from tests.tiny_data import write_tiny_data
 
     data = folder / "data"
@@ -235,44 +290,17 @@ def campaign(folder: Path, slots: int, endings: list[str], moments: int, seed: i
         write_tiny_data(data)
     (folder / "space.py").write_text(SPACE)
     bench = Bench(folder, data, slots)
-    reference = folder / f"reference-{slots}"
-    started = time.monotonic()
-    bench.finish(reference, most=1)
-    length = time.monotonic() - started
-    check_agreement(reference)
-    wait_for_nothing(folder)
-    expected, shown = _comparable(content(reference)), mlflow_content(reference)
-    print(f"undisturbed, {slots} at a time: {len(expected) - 1} trials in {length:.0f} s", flush=True)
-    failures = 0
-    for ending in endings:
-        draw = random.Random(f"{seed}/{slots}/{ending}")
-        for index in range(moments):
-            moment = draw.uniform(0.5, length * 0.9)
-            workspace = folder / f"{ending}-{slots}-{index}"
-            said = f"{ending}, {slots} at a time, after {moment:.1f} s"
-            try:
-                process = bench.start(workspace)
-                happened = disturb(process, ending, moment)
-                code = process.wait(120)
-                if ending in ("ctrl-c", "sigterm") and happened:
-                    wanted = {"ctrl-c": (130, 0), "sigterm": (143, 0)}[ending]
-                    assert code in wanted, f"exit status {code}, not {wanted}"
-                    check_interrupted(workspace)
-                if ending != "kill-driver":
-                    wait_for_nothing(folder)
-                starts = bench.finish(workspace)
-                check_agreement(workspace)
-                if slots == 1:
-                    now = _comparable(content(workspace))
-                    assert now == expected, _difference(expected, now)
-                    assert mlflow_content(workspace) == shown, "MLflow has something else"
-                wait_for_nothing(folder)
-                print(f"  passed: {said} (exit status {code}, then {starts} more)", flush=True)
-                shutil.rmtree(workspace)
-            except (AssertionError, subprocess.TimeoutExpired) as error:
-                failures += 1
-                print(f"  FAILED: {said}: {error}\n    kept in {workspace}", flush=True)
-    return failures
+    undisturbed = Undisturbed.run(bench)
+    trials = len(undisturbed.record) - 1
+    print(f"undisturbed, {slots} at a time: {trials} trials in {undisturbed.seconds:.0f} s", flush=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        tasks = []
+        for ending in endings:
+            draw = random.Random(f"{seed}/{slots}/{ending}")
+            for index in range(moments):
+                moment = draw.uniform(0.5, undisturbed.seconds * 0.9)
+                tasks.append(pool.submit(endure, bench, ending, index, moment, undisturbed))
+        return [task.result() for task in tasks]
 
 
 def _steady(metrics: dict[str, float]) -> dict[str, float]:
@@ -298,13 +326,23 @@ def main() -> None:
     parser.add_argument("--slots", type=int, action="append", help="trials at a time; may be repeated; default: 1 2")
     parser.add_argument("--ending", action="append", choices=ENDINGS, help="may be repeated; default: all")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="disturbed studies at a time")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="soak-", dir="/tmp"))
-    failures = sum(
-        campaign(folder, slots, arguments.ending or list(ENDINGS), arguments.moments, arguments.seed)
+    outcomes = [
+        outcome
         for slots in arguments.slots or [1, 2]
-    )
-    print(f"{failures} failures" + (f"; see {folder}" if failures else ""))
+        for outcome in campaign(
+            folder,
+            slots,
+            arguments.ending or list(ENDINGS),
+            arguments.moments,
+            arguments.seed,
+            arguments.jobs,
+        )
+    ]
+    failures = outcomes.count(False)
+    print(f"{len(outcomes)} studies disturbed, {failures} failures" + (f"; see {folder}" if failures else ""))
     if not failures:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(failures > 0)
