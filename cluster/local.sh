@@ -29,8 +29,8 @@ print_commands() {
 Ray runs at $address, open to this machine and the token in ~/.ray/auth_token only.
 
 Submit a study:
-  RAY_AUTH_MODE=token RAY_ADDRESS=$address .venv/bin/ray job submit --working-dir . -- \\
-    python pipelines/sweep.py --space search_spaces/quick.py --data $PWD/runs/data/sample --study quick-cluster --workspace $PWD/runs
+  RAY_AUTH_MODE=token RAY_ADDRESS=$address .venv/bin/gkm submit -- sweep \\
+    --space search_spaces/quick.py --data $PWD/runs/data/sample --study quick-cluster --workspace $PWD/runs
 
 Stop Ray:
   make cluster-stop
