@@ -4,6 +4,8 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 RUNS := runs
 SAMPLE := $(RUNS)/data/sample
+# Tests run in two processes, one thread each: much of their time is the start of others. All of a file's share its fixtures.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep test test-all soak lint bench-loader bench-search bench-orchestration cluster cluster-stop clean
@@ -23,10 +25,10 @@ sweep: $(STAMP) ## the main job: sample photographs -> study -> registered model
 	@$(PY) pipelines/sweep.py --space search_spaces/quick.py --data $(SAMPLE) --study quick
 
 test: $(STAMP) ## the default tests, a few minutes
-	$(PY) -m pytest -m "not slow" $(PYTEST_FLAGS)
+	$(PYTEST) -m "not slow" $(PYTEST_FLAGS)
 
 test-all: $(STAMP) ## all tests, the slow ones and those in a browser too
-	$(PY) -m pytest $(PYTEST_FLAGS)
+	$(PYTEST) $(PYTEST_FLAGS)
 
 soak: $(STAMP) ## studies ended in every way at random moments, and run again; 3 hours (SOAK="--moments 1 --slots 1": minutes)
 	$(PY) tests/soak/endings.py $(SOAK)
