@@ -4,8 +4,8 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 RUNS := runs
 SAMPLE := $(RUNS)/data/sample
-# Tests run in two processes, one thread each: much of their time is the start of others. All of a file's share its fixtures.
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope
+# Tests run in two processes, one thread each: much of their time is the start of others. The tests of a file share its fixtures; integration comes first.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep test test-all soak lint bench-loader bench-search bench-orchestration cluster cluster-stop clean
