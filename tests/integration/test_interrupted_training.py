@@ -124,7 +124,7 @@ def test_a_second_process_is_refused_and_disturbs_nothing(training: Training) ->
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_that_are_stopped_go_on_alone(training: Training, number: signal.Signals) -> None:
     process = training.start("--workers", 2)
     training.wait_for_epoch(2, process)

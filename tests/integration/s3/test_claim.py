@@ -16,7 +16,7 @@ from gkm.study.record import lease
 from gkm.study.record.lease import Holder
 from gkm.study.single.claim import ObjectLease, claimed
 
-CONTRACT = Path(__file__).parents[2] / "unit" / "study" / "claim_contract.py"
+CONTRACT = Path(__file__).parents[2] / "unit" / "study" / "single" / "claim_contract.py"
 _SPEC = importlib.util.spec_from_file_location("claim_contract", CONTRACT)
 assert _SPEC
 assert _SPEC.loader
