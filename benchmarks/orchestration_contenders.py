@@ -84,11 +84,13 @@ def ours(trials: int, folder: Path, database: bool = False, mlflow: bool = False
     held = record(place, design)
     job = Job(data="", folder=str(folder), record_id=held.id, selection=Selection())
     times = [now()]
+    ended: set[int] = set()
     with held.held(), shown(held, design, folder) if mlflow else unshown() as show:
 
         def trial(row: TrialRow) -> None:
             show(row)
-            if row.status == "finished":
+            if row.status == "finished" and row.number not in ended:
+                ended.add(row.number)
                 times.append(now())
 
         execute(Conductor(held, design, events=Events(trial=trial)), job, concurrent=SLOTS, train=sleep_as_trial)
