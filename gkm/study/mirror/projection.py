@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
@@ -20,6 +21,8 @@ from gkm.tracking import SEARCHED_PREFIX, Point, Status, redacted, to_text
 NOT_METRICS = ("epoch", "time", "note")
 EPOCHS_TAG, WEIGHTS_TAG, FILES_TAG = "gkm.epochs", "gkm.weights_epoch", "gkm.files_epoch"
 """What of a trial its run has: metrics up to an epoch, the weights of an epoch, files as they were at an epoch."""
+_NOT_IN_KEYS = re.compile(r"[^\w./ :-]", re.ASCII)
+"""What MLflow refuses in the key of a parameter."""
 REMOVABLE_TAGS = ("gkm.reason", "gkm.note", "gkm.rung", "gkm.best_run", "gkm.best_trial")
 """Tags that are taken away where they do not hold any more."""
 _ENDED = ("finished", "stopped", "failed", "refused")
@@ -153,7 +156,7 @@ def study_look(facts: StudyFacts, results: StudyResults | None, run_ids: Mapping
         "gkm.base": facts.base,
         "mlflow.note.content": _study_note(facts),
     }
-    parameters = {f"space.{path}": text for path, text in facts.parameters.items()}
+    parameters = _varied(facts.parameters)
     metrics = {**facts.blurred, **{f"planned/{key}": value for key, value in facts.planned.items()}}
     if results is None:
         return Look(facts.name, status, tags, parameters, metrics)
@@ -175,6 +178,19 @@ def runs_link(experiment_id: str, study: str) -> str:
     """Path, within MLflow's pages, of the table of a study's runs."""
     wanted = quote(f"tags.`gkm.study` = '{study}'", safe="")
     return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&searchFilter={wanted}"
+
+
+def _varied(parameters: Mapping[str, str]) -> dict[str, str]:
+    """What is varied, under keys that MLflow takes: paths as they are, names of arms such as "SRAM*" as "SRAM_"."""
+    keyed: dict[str, str] = {}
+    for name, text in parameters.items():
+        key = wanted = f"space.{_NOT_IN_KEYS.sub('_', name)}"
+        count = 1
+        while key in keyed:
+            count += 1
+            key = f"{wanted} {count}"
+        keyed[key] = text
+    return keyed
 
 
 def _common(facts: StudyFacts, kind: str, status: str, reason: str | None, parent: str | None) -> dict[str, str]:

@@ -111,6 +111,15 @@ def count_points(tracking: Tracking, run_id: str, metric: str = "val/psnr") -> i
     return len(tracking.call("get_metric_history", run_id, metric))
 
 
+def test_arms_may_have_any_name(tracking: Tracking, facts: StudyFacts) -> None:
+    """Those of Table 4 have stars and brackets, which MLflow takes in values alone."""
+    arms = {"SRAM*": "a", "SRAM(": "b", "Learned GCM (GKM)": "c", "Ärmel/µ": "d"}
+    study = show(tracking, replace(facts, parameters=arms), row(0, 1, arm="SRAM*"))
+    shown = tracking.call("get_run", study.parent.id).data.params
+    assert shown == {"space.SRAM_": "a", "space.SRAM_ 2": "b", "space.Learned GCM _GKM_": "c", "space._rmel/_": "d"}
+    assert run_of(tracking, study, 0).data.tags["gkm.arm"] == "SRAM*"
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The operations that MLflow was asked for."""
