@@ -29,7 +29,8 @@ class MlflowMirror:
         self._tracking, self._facts = tracking, facts
         self._on_trouble = on_trouble or (lambda text: None)
         self._study: MirroredStudy | None = None
-        """Used by the thread alone."""
+        """Used by the thread alone, as is the next."""
+        self._told: set[str] = set()
         self._change = threading.Condition()
         """Guards all that follows."""
         self._agenda = Agenda()
@@ -210,7 +211,10 @@ class MlflowMirror:
     def _give_up(self, job: Job, error: Exception) -> None:
         """Leave out what cannot be shown, whatever it is, and go on with the rest."""
         logging.getLogger(__name__).debug("showing %s in MLflow", job, exc_info=error)
-        self._said(f"MLflow cannot show {job} ({type(error).__name__}: {_first_line(error)}); training goes on")
+        told = f"MLflow cannot show {job} ({type(error).__name__}: {_first_line(error)}); training goes on"
+        if told not in self._told:  # the study itself is tried again and again
+            self._told.add(told)
+            self._said(told)
         with self._change:
             self._agenda.give_up(job)
             if job.kind == "open":
