@@ -33,7 +33,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gkm.config import ModelConfig
-from gkm.networks.gkmnet.complexity import measure
+from gkm.networks import measure
 from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.networks.gkmnet.official import export_official, load_official
 from gkm.networks.gkmnet.strips import restore_by_strips

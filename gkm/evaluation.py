@@ -22,15 +22,14 @@ from torch import Tensor, nn
 from gkm import metrics
 from gkm.data.dataset.pair import Pair
 from gkm.data.reading.noise import add_noise
-from gkm.networks.gkmnet.gkmnet import GKMNet
-from gkm.networks.gkmnet.strips import restore_by_strips
+from gkm.networks import Network, strips
 
 Restore = Callable[[Tensor], Tensor]
 """A blurred photograph [1,3,H,W] in [0,1] in, the restored one of the same shape out."""
 
 
 LARGE_PIXELS = 4_000_000
-"""The whole network takes about 1.2 GB for each million pixels (at width 32, float32)."""
+"""GKMNet as a whole takes about 1.2 GB for each million pixels (at width 32, float32)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +109,12 @@ def restorer(model: nn.Module) -> Restore:
     """The finest output of `model` (which returns a list, coarse to fine) as a function, without gradients.
 
     Batch statistics are those of training; the model is left in the mode it was found in. Photographs of more than
-    LARGE_PIXELS pixels pass through a GKMNet in strips: the same result but for rounding, in much less memory.
+    LARGE_PIXELS pixels pass in strips, if the network can: the same result but for rounding, in much less memory.
     """
 
     def restore(blurred_13HW: Tensor) -> Tensor:
-        if isinstance(model, GKMNet) and blurred_13HW[0, 0].numel() > LARGE_PIXELS:
-            return restore_by_strips(model, blurred_13HW)
+        if isinstance(model, Network) and blurred_13HW[0, 0].numel() > LARGE_PIXELS:
+            return strips.restore(model, blurred_13HW)
         was_training = model.training
         model.eval()
         try:

@@ -20,7 +20,7 @@ from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
 from gkm.data.reading.loader import CropLoader
 from gkm.errors import InputError
 from gkm.evaluation import ImageScore, Restore, evaluate, restore_image, restorer
-from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks import Network, build
 from gkm.training.best import PhotographScore
 from gkm.training.context import TrainingContext, agreed, has_bfloat16
 from gkm.training.loop import Metrics, Validate, Validation, fit
@@ -76,7 +76,7 @@ def run_trial(
             "GPU" if context.device.type == "cuda" else "processor",
         )
     torch.manual_seed(config.training.seed)
-    model = GKMNet(config.model)
+    model = build(config.model)
     batches, validation = agreed(context, partial(_open, config, data, context, cache), InputError)
     history = fit(
         model,
@@ -114,7 +114,7 @@ def _validation(split: CachedSplit, context: TrainingContext) -> Validate:
     Means are taken over all photographs in their order, so that they do not depend on the number of workers.
     """
 
-    def validate(model: GKMNet) -> Validation:
+    def validate(model: Network) -> Validation:
         share = range(context.rank, len(split), context.world_size)
         timed = _Timed(restorer(model))
 
@@ -174,7 +174,7 @@ class _Pictures:
         self._validations = -(-config.training.epochs // config.training.validate_every)
         self._every = -(-self._validations // PICTURES_PER_TRIAL)
 
-    def __call__(self, number: int, model: GKMNet) -> bytes | None:
+    def __call__(self, number: int, model: Network) -> bytes | None:
         if number % self._every != 1 % self._every and number != self._validations:
             return None
         png = io.BytesIO()
@@ -182,7 +182,7 @@ class _Pictures:
         return png.getvalue()
 
 
-def before_after(model: GKMNet, split: CachedSplit, photos: int = 2) -> np.ndarray:
+def before_after(model: Network, split: CachedSplit, photos: int = 2) -> np.ndarray:
     """The centres of the first `photos` photographs, one a row: blurred, restored, sharp. Height x width x 3, uint8."""
     rows = []
     for index in range(min(photos, len(split))):

@@ -24,6 +24,7 @@ PIPELINES = {
     "report": ("report", "Write the report page of a study."),
     "evaluate-noise": ("evaluate_noise", "Measure a model on noisy photographs."),
     "promote": ("promote", "Make the challenger champion if it is better, or roll back."),
+    "import-model": ("import_model", "Register a checkpoint released by a network's authors."),
     "deblur": ("deblur", "Deblur photographs."),
 }
 """Name -> module of `pipelines`, and what it does."""

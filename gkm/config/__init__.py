@@ -1,14 +1,15 @@
 """Frozen, validated settings of a trial; see `gkm.config.trial`."""
 
-from gkm.config.base import Settings
+from gkm.config.base import NetworkConfig, Settings
 from gkm.config.gkmnet import GKMNetConfig
+from gkm.config.networks import AnyNetworkConfig, network_kinds, register_settings, settings_class
 from gkm.config.trial import (
-    SMALLEST_SCALE_PIXELS,
     DataConfig,
     LossConfig,
     OptimConfig,
     TrainingConfig,
     TrialConfig,
+    network_from_dict,
     parse_assignments,
     setting_paths,
 )
@@ -17,15 +18,20 @@ ModelConfig = GKMNetConfig
 """Another name, from when GKMNet was the only network."""
 
 __all__ = [
-    "SMALLEST_SCALE_PIXELS",
+    "AnyNetworkConfig",
     "DataConfig",
     "GKMNetConfig",
     "LossConfig",
     "ModelConfig",
+    "NetworkConfig",
     "OptimConfig",
     "Settings",
     "TrainingConfig",
     "TrialConfig",
+    "network_from_dict",
+    "network_kinds",
     "parse_assignments",
+    "register_settings",
     "setting_paths",
+    "settings_class",
 ]

@@ -1,4 +1,4 @@
-"""What all settings have in common: frozen, checked, unknown keys refused."""
+"""What all settings have in common: frozen, checked, unknown keys refused; and what those of all networks have."""
 
 from __future__ import annotations
 
@@ -9,3 +9,20 @@ class Settings(BaseModel):
     """Frozen settings; derive others with `model_copy(update=...)` or `with_values`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetworkConfig(Settings):
+    """Settings of a network. A subclass gives `kind` as a Literal with a default, and every other field a default."""
+
+    kind: str
+    """Which network it is: "gkmnet", and so on."""
+
+    @property
+    def smallest_crop_pixels(self) -> int:
+        """Least side of a training crop, in pixels."""
+        return 16
+
+    @property
+    def first_channels(self) -> int:
+        """Channels at full resolution, by which the speed of a device is looked up before anything runs."""
+        return int(getattr(self, "width", 64))

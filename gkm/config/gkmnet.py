@@ -6,12 +6,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gkm.config.base import Settings
+from gkm.config.base import NetworkConfig
+
+SMALLEST_SCALE_PIXELS = 8
+"""Least side of the coarsest scale of a training crop: two encoder steps and the pooling halve it three times."""
 
 
-class GKMNetConfig(Settings):
+class GKMNetConfig(NetworkConfig):
     """The network (section 3 of the paper)."""
 
+    kind: Literal["gkmnet"] = "gkmnet"
     max_kernel_size: Annotated[int, Field(ge=1, le=63)] = 21
     """M: the largest Gaussian kernel, in pixels; odd."""
     num_kernels: Annotated[int, Field(ge=1, le=128)] = 21
@@ -58,6 +62,11 @@ class GKMNetConfig(Settings):
                 "match them or use bank = 'paper'"
             )
         return self
+
+    @property
+    def smallest_crop_pixels(self) -> int:
+        """Least side of a training crop, in pixels: it is halved between scales."""
+        return SMALLEST_SCALE_PIXELS << (self.num_scales - 1)
 
     @classmethod
     def paper(cls) -> Self:

@@ -6,20 +6,18 @@ This package imports neither torch, ray nor mlflow, so that `--help` stays quick
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from gkm.config.base import Settings
+from gkm.config import fingerprint
+from gkm.config.base import NetworkConfig, Settings
 from gkm.config.gkmnet import GKMNetConfig
+from gkm.config.networks import AnyNetworkConfig, by_kind, kind_of, network_kinds, settings_class
 from gkm.errors import InputError
-
-SMALLEST_SCALE_PIXELS = 8
-"""Least side of the coarsest scale of a training crop: two encoder steps and the pooling halve it three times."""
 
 
 class DataConfig(Settings):
@@ -71,20 +69,19 @@ class TrainingConfig(Settings):
 class TrialConfig(Settings):
     """All settings of one trial."""
 
-    model: GKMNetConfig = GKMNetConfig()
+    model: AnyNetworkConfig = GKMNetConfig()
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
-    def _coarsest_scale_exists(self) -> Self:
-        coarsest = self.data.crop_pixels >> (self.model.num_scales - 1)
-        if coarsest < SMALLEST_SCALE_PIXELS:
+    def _crop_suits_the_network(self) -> Self:
+        smallest = self.model.smallest_crop_pixels
+        if self.data.crop_pixels < smallest:
             raise ValueError(
-                f"model.num_scales = {self.model.num_scales} leaves {coarsest} of the {self.data.crop_pixels} pixels "
-                f"of data.crop_pixels at the coarsest scale, fewer than {SMALLEST_SCALE_PIXELS}; "
-                "use fewer scales or larger crops"
+                f"data.crop_pixels = {self.data.crop_pixels} is too small: {self.model.kind} with these settings needs "
+                f"crops of at least {smallest} pixels; use larger crops or a network with fewer scales"
             )
         return self
 
@@ -97,7 +94,7 @@ class TrialConfig(Settings):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise InputError(f"{source}: {_explain(error)}") from None
+            raise InputError(f"{source}: {_explain(error, kind_of(values.get('model')))}") from None
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -114,12 +111,18 @@ class TrialConfig(Settings):
         return cls.from_dict(values, source=str(path))
 
     def with_values(self, values: Mapping[str, Any], source: str = "settings") -> Self:
-        """These settings with `values` (dotted path -> value, e.g. {"model.width": 8}) replaced, validated anew."""
+        """These settings with `values` (dotted path -> value, e.g. {"model.width": 8}) replaced, validated anew.
+
+        Where "model.kind" names another network, all its other settings are that network's defaults, and `values`.
+        """
         nested = self.model_dump()
+        kind = values.get("model.kind", self.model.kind)
+        if kind != self.model.kind:
+            nested["model"] = {"kind": kind}
         for key, value in values.items():
             section, _, field = key.partition(".")
             if not field or section not in nested:
-                raise InputError(f"{source}: {key} is no setting; {_nearest(key)}")
+                raise InputError(f"{source}: {_no_setting(key, kind)}")
             nested[section][field] = value
         return type(self).from_dict(nested, source=source)
 
@@ -140,25 +143,19 @@ class TrialConfig(Settings):
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change when, and only when, a setting changes.
+        """Twelve hexadecimal digits that change when, and only when, a setting changes; see `gkm.config.fingerprint`.
 
-        A setting that is new since version N of the settings is marked `Field(json_schema_extra={"since": N})` and
-        left out while it has its default: checkpoints and studies from before it stay valid.
+        They stay the same when the project gets new settings.
         """
-        canonical = json.dumps(_identifying(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        return fingerprint.fingerprint(self)
 
 
-def _identifying(settings: BaseModel) -> dict[str, Any]:
-    """The settings by name, but for newer ones that have their defaults."""
-    values: dict[str, Any] = settings.model_dump(mode="json")
-    for name, field in type(settings).model_fields.items():
-        value, marks = getattr(settings, name), field.json_schema_extra
-        if isinstance(marks, dict) and "since" in marks and value == field.get_default(call_default_factory=True):
-            del values[name]
-        elif isinstance(value, BaseModel):
-            values[name] = _identifying(value)
-    return values
+def network_from_dict(values: Any, source: str) -> NetworkConfig:
+    """The settings of a network alone, as the section "model" has them; InputError names `source` and the key."""
+    try:
+        return by_kind(values)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_explain(error, kind_of(values), 'model')}") from None
 
 
 def parse_assignments(assignments: Sequence[str], *, example: str) -> dict[str, Any]:
@@ -175,15 +172,30 @@ def parse_assignments(assignments: Sequence[str], *, example: str) -> dict[str, 
     return values
 
 
-def setting_paths() -> tuple[str, ...]:
-    """Dotted paths of all settings, such as "model.width"."""
-    return tuple(TrialConfig().flat())
+def setting_paths(kind: str | None = None) -> tuple[str, ...]:
+    """Dotted paths of all settings, such as "model.width", with the network `kind`; left out: with any network."""
+    settings = [settings_class(name) for name in ((kind,) if kind is not None else network_kinds())]
+    network = [f"model.{name}" for found in settings if found is not None for name in found.model_fields]
+    others = [path for path in TrialConfig().flat() if not path.startswith("model.")]
+    return tuple(dict.fromkeys([*network, *others]))
 
 
-def _nearest(key: str) -> str:
+def _no_setting(path: str, kind: object) -> str:
+    """Why `path` cannot be set, and what can."""
+    known = isinstance(kind, str) and settings_class(kind) is not None
+    if known and path in setting_paths():
+        owners = [name for name in network_kinds() if path in setting_paths(name)]
+        return (
+            f"{path} is no setting of {kind}, but of {' and '.join(owners)}; leave it out or choose that network "
+            "by model.kind"
+        )
+    return f"{path} is no setting; {_nearest(path, kind if known else None)}"  # type: ignore[arg-type]
+
+
+def _nearest(key: str, kind: str | None) -> str:
     from difflib import get_close_matches
 
-    paths = setting_paths()
+    paths = setting_paths(kind)
     last_names = {path.rpartition(".")[2]: path for path in paths}
     last = key.rpartition(".")[2]
     close = get_close_matches(key, paths, n=1, cutoff=0.6) or [
@@ -192,12 +204,12 @@ def _nearest(key: str) -> str:
     return f"did you mean {close[0]}?" if close else f"the settings are {', '.join(paths)}"
 
 
-def _explain(error: ValidationError) -> str:
-    """One sentence for the first problem of a pydantic error."""
+def _explain(error: ValidationError, kind: object, *section: str) -> str:
+    """One sentence for the first problem of a pydantic error, of one `section` if given, with the network `kind`."""
     problem = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in problem["loc"])
+    path = ".".join(str(part) for part in (*section, *problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        return f"{path} is no setting; {_nearest(path)}"
+        return _no_setting(path, kind)
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{path}: {message}" if path else message

@@ -1,5 +1,6 @@
 """Weights in, versions of the registered model `gkmnet` out: challengers, a champion, and the one before it."""
 
+from gkm.registry.imported import Imported, import_model
 from gkm.registry.noise import SIGMAS_8BIT, NoiseStudy, study_noise
 from gkm.registry.promotion import Promotion, Rollback, promote, rollback
 from gkm.registry.versions import (
@@ -19,10 +20,12 @@ __all__ = [
     "PREVIOUS",
     "REGISTERED_NAME",
     "SIGMAS_8BIT",
+    "Imported",
     "LoadedModel",
     "NoiseStudy",
     "Promotion",
     "Rollback",
+    "import_model",
     "load",
     "promote",
     "register",

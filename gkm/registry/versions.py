@@ -15,7 +15,7 @@ from gkm.registry import served
 from gkm.tracking import Tracking, redacted
 
 if TYPE_CHECKING:
-    from gkm.networks.gkmnet.gkmnet import GKMNet
+    from gkm.networks import Network
     from gkm.study.record.results import StudyResults
 
 REGISTERED_NAME = "gkmnet"
@@ -26,7 +26,7 @@ CHAMPION = "champion"
 PREVIOUS = "previous"
 """The champion before, to roll back to."""
 
-_DESCRIPTION = "GKMNet: single-image defocus deblurring. Takes and returns an RGB photograph (uint8) of any size."
+_DESCRIPTION = "Defocus deblurring: a photograph (RGB, uint8, of any size) in, the restored one out."
 _CARRIED_TAGS = ("gkm.data", "gkm.fingerprint", "gkm.git_commit", "gkm.seed", "gkm.trial")
 """Tags of the training run that a version repeats."""
 _ANNOUNCED = "gkm.announced"
@@ -37,7 +37,7 @@ _ANNOUNCED = "gkm.announced"
 class LoadedModel:
     """A network with its place in the registry."""
 
-    model: GKMNet
+    model: Network
     """On the CPU, in evaluation mode."""
     name: str
     """How to speak of it: "gkmnet version 3 (champion)", or the directory it came from."""

@@ -78,10 +78,12 @@ class Inside:
     """Or only with its middle."""
     results_HW3: Sequence[Photo]  # noqa: N815
     """The result of each scale, from coarse to fine."""
-    maps_KHW: npt.NDArray[Any]  # noqa: N815
-    """The strongest coefficient maps of the finest scale, in (-1, 1); none for a model without kernels."""
+    maps_KHW: Sequence[npt.NDArray[Any]]  # noqa: N815
+    """The strongest maps of the finest scale; none for a network without any."""
     map_names: Sequence[str]
-    """Of these kernels."""
+    """A word for each of them."""
+    maps_note: str
+    """What they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,7 @@ class NoiseScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Kernels:
-    """The kernels of the Gaussian convolution module, K of at most M x M pixels."""
+    """The kernels that the network filters with, K of at most M x M pixels."""
 
     start_KMM: npt.NDArray[Any]  # noqa: N815
     """The Gaussian bank, or whatever learning started from."""

@@ -19,8 +19,8 @@ from gkm.data.photos import Pixels
 from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
 from gkm.errors import InputError
 from gkm.evaluation import ImageScore, Restore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
-from gkm.networks.gkmnet import inspection
-from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks import Network
+from gkm.networks.kinds import kind_of
 from gkm.registry import versions
 from gkm.registry.promotion import Watch
 from gkm.report import artifacts
@@ -223,15 +223,16 @@ def _shown(photo_HW3: Pixels) -> Photo:
     return to_8bit(to_tensor(photo_HW3))
 
 
-def _kernels(model: GKMNet, best: TrialRow) -> Kernels | None:
+def _kernels(model: Network, best: TrialRow) -> Kernels | None:
     """The model's kernels, and for learned ones those it started from: the seed gives random ones back."""
-    found = inspection.kernels(model, best.config.training.seed)
+    look = kind_of(model).kernels
+    found = look(model, best.config.training.seed) if look else None
     if found is None or found.before_KMM is None:
         return None
     return Kernels(
         start_KMM=found.before_KMM.numpy(),
-        learned_KMM=None if model.config.gcm == "fixed" else found.now_KMM.numpy(),
-        sigmas_pixels=None if model.config.gcm == "learned_random" else found.sigmas_K.tolist(),
+        learned_KMM=found.now_KMM.numpy() if found.learned else None,
+        sigmas_pixels=None if found.random else found.sigmas_K.tolist(),
     )
 
 

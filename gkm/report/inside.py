@@ -1,4 +1,4 @@
-"""A network and a test photograph in, what the network did with it out: the result of each scale, coefficient maps."""
+"""A network and a test photograph in, what the network did with it out: the result of each scale, maps."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from gkm.evaluation import to_8bit, to_tensor
-from gkm.networks.gkmnet.gkmnet import GKMNet
-from gkm.networks.gkmnet.inspection import kernels, trace
+from gkm.networks import Network
+from gkm.networks.kinds import kind_of
 from gkm.report.evidence import Inside
-from gkm.report.names import kernel_names
 
 if TYPE_CHECKING:
     from gkm.data.dataset.pair import Pair
@@ -22,24 +21,26 @@ MOST_PIXELS = 1_000_000
 MOST_MAPS = 6
 
 
-def look_inside(model: GKMNet, pair: Pair) -> Inside:
-    """What `model`, on its own device, does with the blurred photograph of `pair`, with the middle of a large one."""
+def look_inside(model: Network, pair: Pair) -> Inside | None:
+    """What `model`, on its own device, does with the blurred photograph of `pair`, with the middle of a large one.
+
+    None for networks that are not to be looked into.
+    """
+    look = kind_of(model).look_inside
+    if look is None:
+        return None
     blurred_HW3 = _middle(pair.blurred_HW3)
     device = next(model.parameters()).device
-    steps = trace(model, to_tensor(blurred_HW3).to(device))
-    last_of_scale = {step.scale: step for step in steps}
-    finest = steps[-1]
-    shown = _strongest(finest.gamma_x_KHW) if model.gcm is not None else []
-    found = kernels(model)
-    sigmas = None if found is None or model.config.gcm == "learned_random" else found.sigmas_K.tolist()
-    names = kernel_names(len(finest.gamma_x_KHW), sigmas)
+    view = look(model, to_tensor(blurred_HW3).to(device))
+    shown = [] if view.maps_KHW is None else _strongest(view.maps_KHW)
     return Inside(
         scene=pair.scene,
         name=pair.name,
         whole=blurred_HW3.shape == pair.blurred_HW3.shape,
-        results_HW3=[to_8bit(step.result_3HW[None]) for step in last_of_scale.values()],
-        maps_KHW=finest.gamma_x_KHW[shown].float().cpu().numpy(),
-        map_names=[names[index] for index in shown],
+        results_HW3=[to_8bit(result_3HW[None]) for result_3HW in view.results_3HW],
+        maps_KHW=[] if view.maps_KHW is None else list(view.maps_KHW[shown].float().cpu().numpy()),
+        map_names=[view.map_names[index] for index in shown],
+        maps_note=view.maps_note,
     )
 
 
@@ -52,6 +53,6 @@ def _middle(photo_HW3: np.ndarray) -> np.ndarray:
 
 
 def _strongest(maps_KHW: Tensor) -> list[int]:
-    """The up to `MOST_MAPS` maps with the largest coefficients, in the order of their kernels."""
+    """The up to `MOST_MAPS` maps with the largest values, in their order."""
     peaks_K = maps_KHW.abs().amax((1, 2))
     return sorted(peaks_K.topk(min(len(peaks_K), MOST_MAPS)).indices.tolist())

@@ -1,8 +1,8 @@
-"""Settings, objectives, photographs and kernels in, words for them out."""
+"""Settings, objectives and photographs in, words for them out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from gkm.study.design.objective import Objective
 
@@ -58,10 +58,3 @@ def objective_name(objective: Objective) -> str:
 def photograph_title(scene: str, name: str) -> str:
     """A photograph by its scene, and by its name where that is another."""
     return scene if scene == name else f"{scene} / {name}"
-
-
-def kernel_names(count: int, sigmas_pixels: Sequence[float] | None) -> list[str]:
-    """A word for each of `count` kernels: their sigmas, δ for none; numbers where they are no Gaussians."""
-    if sigmas_pixels is None:
-        return [f"{index}" for index in range(1, count + 1)]
-    return ["δ" if sigma == 0 else f"σ {sigma:.3g}" for sigma in sigmas_pixels]

@@ -212,6 +212,7 @@ def _inside(inside: Inside | None) -> dict[str, Any]:
         "inside": {
             "title": photograph_title(inside.scene, inside.name),
             "whole": inside.whole,
+            "maps_note": inside.maps_note,
             "results": [
                 (f"Scale {scale} of {count}, {photo.shape[1]} × {photo.shape[0]} pixels", overview(photo))
                 for scale, photo in enumerate(inside.results_HW3, 1)

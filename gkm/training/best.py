@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks import Network
 from gkm.training.checkpoint import CONFIG_NAME, WEIGHTS_NAME, save_weights, seal
 
 VALIDATION_NAME = "validation.parquet"
@@ -32,7 +32,7 @@ class PhotographScore:
     ssim: float
 
 
-def save_best(model: GKMNet, scores: Sequence[PhotographScore], directory: Path) -> Path:
+def save_best(model: Network, scores: Sequence[PhotographScore], directory: Path) -> Path:
     """Write weights and scores into `directory`; they count only once `SHA256SUMS` is there."""
     save_weights(model, directory)
     pq.write_table(pa.Table.from_pylist([asdict(score) for score in scores], _SCHEMA), directory / VALIDATION_NAME)

@@ -1,9 +1,9 @@
 """Training state <-> a directory of safetensors and JSON, written atomically and verified when read.
 
-A weights directory holds `model.safetensors` and `model.json` (the ModelConfig). A checkpoint directory is a weights
-directory with `state.json` (epoch, history, what else resumes training) and `optimizer.safetensors` beside them, and
-`SHA256SUMS`, written last, which covers every file: a directory without it was never finished. `gkm.training.store`
-says where they are kept.
+A weights directory holds `model.safetensors` and `model.json` (the settings of the network, its kind among them). A
+checkpoint directory is a weights directory with `state.json` (epoch, history, what else resumes training) and
+`optimizer.safetensors` beside them, and `SHA256SUMS`, written last, which covers every file: a directory without it was
+never finished. `gkm.training.store` says where they are kept.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gkm.config import ModelConfig
+from gkm.config import network_from_dict
 from gkm.errors import InputError
-from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks import Network, build
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
@@ -45,7 +44,7 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save_weights(model: GKMNet, directory: Path) -> Path:
+def save_weights(model: Network, directory: Path) -> Path:
     """Write `model.safetensors` and `model.json` into `directory` (made if missing); returns `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     _write_tensors(directory / WEIGHTS_NAME, _contiguous(model.state_dict()))
@@ -53,14 +52,14 @@ def save_weights(model: GKMNet, directory: Path) -> Path:
     return directory
 
 
-def load_weights(directory: Path, source: str | None = None) -> GKMNet:
+def load_weights(directory: Path, source: str | None = None) -> Network:
     """The network saved in `directory`, on the CPU, in evaluation mode.
 
     Raises InputError naming `source` (default: the directory) where files are missing, damaged or do not fit.
     """
     source = source or str(directory)
     try:
-        config = ModelConfig.model_validate_json((directory / CONFIG_NAME).read_bytes())
+        settings = json.loads((directory / CONFIG_NAME).read_bytes())
         weights = load_file(directory / WEIGHTS_NAME)
     except OSError as error:
         reason = error.strerror or error
@@ -68,10 +67,10 @@ def load_weights(directory: Path, source: str | None = None) -> GKMNet:
             f"{source}: holds no weights that can be read ({reason}); "
             f"give a directory with {WEIGHTS_NAME} and {CONFIG_NAME}"
         ) from None
-    except (SafetensorError, ValidationError, ValueError) as error:
+    except (SafetensorError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(f"{source}: the weights are damaged ({first_line}); use another copy or train again") from None
-    model = GKMNet(config)
+    model = build(network_from_dict(settings, f"{source}: {CONFIG_NAME}"))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -80,7 +79,9 @@ def load_weights(directory: Path, source: str | None = None) -> GKMNet:
     return model.eval()
 
 
-def save_checkpoint(model: GKMNet, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], directory: Path) -> Path:
+def save_checkpoint(
+    model: Network, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], directory: Path
+) -> Path:
     """Write a checkpoint into `directory`; it counts as complete only once `SHA256SUMS` is there."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / SUMS_NAME).unlink(missing_ok=True)

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from gkm.config import TrialConfig
 from gkm.errors import InputError
 from gkm.losses import cost_name, learning_rate_at, multi_scale_loss
-from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks import Network
+from gkm.networks.network import Progress
 from gkm.training.best import PhotographScore, save_best
 from gkm.training.checkpoint import Checkpoint, save_checkpoint
 from gkm.training.context import TrainingContext, from_first
@@ -39,11 +40,11 @@ class Validation:
     """In the order of the data set."""
 
 
-Validate = Callable[[GKMNet], Validation]
+Validate = Callable[[Network], Validation]
 """Scores the network on the validation photographs; called on every worker at the same epochs.
 
 Raises FloatingPointError, on every worker, where a restored photograph has values that are not finite."""
-Draw = Callable[[int, GKMNet], bytes | None]
+Draw = Callable[[int, Network], bytes | None]
 """A picture (PNG) of restored photographs, if the validation of that number, counted from 1, is to have one."""
 
 
@@ -67,7 +68,7 @@ class BatchSource(Protocol):
 
 
 def fit(
-    model: GKMNet,
+    model: Network,
     batches: BatchSource,
     validate: Validate,
     config: TrialConfig,
@@ -103,7 +104,7 @@ def fit(
     losses: list[float] = []
     for epoch in range(int(history[-1]["epoch"]) if history else 0, epochs):
         learning_rate = learning_rate_at(config.optim, epoch, epochs)
-        losses.append(_train_epoch(wrapped, batches, optimizer, config, context, epoch, learning_rate))
+        losses.append(_train_epoch(wrapped, model, batches, optimizer, config, context, epoch, learning_rate))
         if (epoch + 1) % config.training.validate_every and epoch + 1 < epochs:
             continue
         model.eval()
@@ -130,7 +131,7 @@ def fit(
     return history
 
 
-def _restore(model: GKMNet, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> list[Metrics]:
+def _restore(model: Network, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> list[Metrics]:
     """Load `checkpoint` into `model` and `optimizer`; returns the history it carries."""
     model.load_state_dict(checkpoint.weights)
     optimizer.load_state_dict(checkpoint.optimizer)
@@ -154,7 +155,7 @@ def _best(selection: Selection, metrics: Metrics, history: list[Metrics]) -> Met
 
 def _keep(
     context: TrainingContext,
-    model: GKMNet,
+    model: Network,
     optimizer: torch.optim.Optimizer,
     identity: Identity,
     history: list[Metrics],
@@ -176,7 +177,8 @@ def _keep(
 
 
 def _train_epoch(
-    model: nn.Module,
+    wrapped: nn.Module,
+    model: Network,
     batches: BatchSource,
     optimizer: torch.optim.Optimizer,
     config: TrialConfig,
@@ -184,7 +186,7 @@ def _train_epoch(
     epoch: int,
     learning_rate: float,
 ) -> float:
-    """One pass over the batches; the mean loss over steps and workers.
+    """One pass over the batches; the mean loss over steps and workers. `wrapped` is `model` as the context wraps it.
 
     A worker that meets a loss that is no number goes on to the end of the epoch, where the others learn of it: they
     would wait for its gradients for ever.
@@ -192,6 +194,7 @@ def _train_epoch(
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     cost = cost_name(config.loss.schedule, epoch, config.training.epochs)
+    progress = Progress(epoch, config.training.epochs)
     bfloat16 = config.training.precision == "bfloat16"
     model.train()
     total, steps = 0.0, 0
@@ -200,8 +203,10 @@ def _train_epoch(
         blurred_B3HW = batch.blurred_B3HW.to(context.device, non_blocking=True)
         sharp_B3HW = batch.sharp_B3HW.to(context.device, non_blocking=True)
         with torch.autocast(context.device.type, torch.bfloat16) if bfloat16 else nullcontext():
-            outputs = model(blurred_B3HW)
-        loss = multi_scale_loss([output.float() for output in outputs], sharp_B3HW, cost)
+            outputs = wrapped(blurred_B3HW)
+        outputs = [output.float() for output in outputs]
+        own = model.cost(outputs, blurred_B3HW, sharp_B3HW, config.loss, progress)
+        loss = multi_scale_loss(outputs, sharp_B3HW, cost) if own is None else own
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
         if config.optim.clip_norm is not None:

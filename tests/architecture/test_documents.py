@@ -5,15 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from gkm.config import TrialConfig
+from gkm.config import TrialConfig, network_kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(path for pattern in ("*.md", "docs/**/*.md", "cluster/*.md") for path in ROOT.glob(pattern))
 
 
-def test_every_setting_is_documented_with_its_default():
-    rows = re.findall(r"^\| `(\w+\.\w+)` \| (\S+) \|", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE)
-    assert dict(rows) == {path: str(value) for path, value in TrialConfig().flat().items()}
+def test_every_setting_of_every_network_is_documented_with_its_default():
+    text = (ROOT / "docs/configuration.md").read_text()
+    networks, _, others = text.partition("\n## `data`")
+    parts = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", networks, re.MULTILINE | re.DOTALL))
+    assert tuple(parts) == network_kinds()
+    for kind, part in parts.items():
+        config = TrialConfig().with_values({"model.kind": kind, "data.crop_pixels": 2048})
+        expected = {path: str(value) for path, value in config.flat().items() if path.startswith("model.")}
+        assert rows_of(part) == expected
+    shared = {path: str(value) for path, value in TrialConfig().flat().items() if not path.startswith("model.")}
+    assert rows_of(others) == shared
+
+
+def rows_of(text):
+    """Setting -> default in the tables of `text`."""
+    return dict(re.findall(r"^\| `(\w+\.\w+)` \| (\S+) \|", text, re.MULTILINE))
 
 
 def test_search_space_in_the_document_is_valid(tmp_path):

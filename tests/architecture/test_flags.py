@@ -84,6 +84,7 @@ def test_names_types_defaults_and_needs_are_all_seen():
         ("train", {"--data", "--config", "--set", "--workers"}),
         ("sweep", {"--space", "--data", "--study", "--trials"}),
         ("report", {"--study", "--out"}),
+        ("import_model", {"FILE", "--network"}),
         ("deblur", {"PHOTOS", "--out"}),
         ("promote", {"--rollback"}),
         ("evaluate_noise", {"--data"}),

@@ -4,9 +4,16 @@ import json
 from typing import Literal, get_args, get_origin
 
 import pytest
-from pydantic import Field
 
-from gkm.config import ModelConfig, Settings, TrialConfig, setting_paths
+from gkm.config import (
+    ModelConfig,
+    NetworkConfig,
+    Settings,
+    TrialConfig,
+    network_kinds,
+    register_settings,
+    setting_paths,
+)
 from gkm.errors import InputError
 
 CANDIDATES = (True, False, 1, 2, 3, 5, 9, 128, 0.5)
@@ -53,9 +60,12 @@ def test_a_file_may_hold_some_settings_only(tmp_path):
     assert TrialConfig.from_file(path) == TrialConfig().with_values({"model.width": 8})
 
 
-@pytest.mark.parametrize("path", setting_paths())
-def test_fingerprint_changes_with_every_setting(path):
-    base = TrialConfig().with_values(NEEDED.get(path, {}))
+OF_A_NETWORK = [(kind, path) for kind in network_kinds() for path in setting_paths(kind) if path != "model.kind"]
+
+
+@pytest.mark.parametrize(("kind", "path"), OF_A_NETWORK)
+def test_fingerprint_changes_with_every_setting(kind, path):
+    base = TrialConfig().with_values({"model.kind": kind, **(NEEDED.get(path, {}) if kind == "gkmnet" else {})})
     assert base.with_values({path: other_value(path, base)}).fingerprint() != base.fingerprint()
 
 
@@ -84,19 +94,21 @@ def test_assignments_take_json_and_plain_text():
     [
         ({"model.max_kernel_size": 20}, ["model.max_kernel_size", "odd", "19 or 21"]),
         ({"model.num_kernels": 0}, ["model.num_kernels = 0", "greater than or equal to 1"]),
-        ({"model.num_scales": 6, "data.crop_pixels": 64}, ["model.num_scales = 6", "data.crop_pixels", "fewer scales"]),
+        ({"model.num_scales": 6, "data.crop_pixels": 64}, ["data.crop_pixels = 64", "at least 256", "fewer scales"]),
         ({"model.bank": "official"}, ["model", "num_kernels = max_kernel_size + 1", "use bank = 'paper'"]),
         ({"model.num_scales": 7}, ["model.num_scales = 7", "less than or equal to 6"]),
         ({"model.widht": 8}, ["model.widht is no setting", "did you mean model.width?"]),
         ({"width": 8}, ["width is no setting", "did you mean model.width?"]),
         ({"modle.width": 8}, ["modle.width is no setting", "did you mean model.width?"]),
-        ({"zzz": 1}, ["zzz is no setting", "the settings are model.max_kernel_size"]),
+        ({"zzz": 1}, ["zzz is no setting", "the settings are model.kind, model.max_kernel_size"]),
         ({"model.gcm": "learnt"}, ["model.gcm = 'learnt'", "'fixed', 'learned_gaussian' or 'learned_random'"]),
         ({"optim.learning_rate": 0}, ["optim.learning_rate = 0", "greater than 0"]),
         ({"optim.learning_rate": float("nan")}, ["optim.learning_rate = nan", "finite"]),
         ({"data.noise_sigma_8bit": -1}, ["data.noise_sigma_8bit = -1"]),
         ({"training.epochs": "many"}, ["training.epochs = 'many'", "valid integer"]),
         ({"training.seed": -1}, ["training.seed = -1"]),
+        ({"model.kind": "gkmnte"}, ["model.kind = 'gkmnte'", "no such network", "the networks are gkmnet"]),
+        ({"model.kind": None}, ["model.kind = None", "no such network"]),
     ],
 )
 def test_refusals_name_the_key_the_reason_and_a_remedy(values, words):
@@ -146,19 +158,51 @@ def test_the_fingerprint_of_the_papers_settings_never_changes():
 
 
 def test_a_newer_setting_changes_fingerprints_only_where_it_is_used():
+    """Nothing has to be marked: what the first version did not have is left out while it has its default."""
+
     class NewerModel(ModelConfig):
-        dropout: float = Field(default=0.0, json_schema_extra={"since": 2})
+        dropout: float = 0.0
 
     class Newer(Settings):
-        kind: str = Field(default="none", json_schema_extra={"since": 2})
+        blur: str = "none"
 
     class NewerTrial(TrialConfig):
         model: NewerModel = NewerModel()
-        augmentation: Newer = Field(default=Newer(), json_schema_extra={"since": 2})
+        augmentation: Newer = Newer()
 
     assert NewerTrial().fingerprint() == TrialConfig().fingerprint()
     narrow = {"model.width": 8}
-    assert NewerTrial().with_values(narrow).fingerprint() == TrialConfig().with_values(narrow).fingerprint()
-    used = [{"model.dropout": 0.1}, {"augmentation.kind": "blur"}, {"model.dropout": 0.2}]
-    prints = {NewerTrial().with_values(values).fingerprint() for values in used}
+    assert (
+        NewerTrial.model_validate({"model": {"width": 8}}).fingerprint()
+        == TrialConfig().with_values(narrow).fingerprint()
+    )
+    used = [{"model": {"dropout": 0.1}}, {"augmentation": {"blur": "disc"}}, {"model": {"dropout": 0.2}}]
+    prints = {NewerTrial.model_validate(values).fingerprint() for values in used}
     assert len(prints | {TrialConfig().fingerprint()}) == 4
+
+
+def test_other_networks_have_other_fingerprints_even_with_the_same_settings(monkeypatch):
+    class One(NetworkConfig):
+        kind: Literal["one"] = "one"
+        width: int = 32
+
+    class Two(NetworkConfig):
+        kind: Literal["two"] = "two"
+        width: int = 32
+
+    monkeypatch.setattr("gkm.config.networks._KINDS", {"gkmnet": ModelConfig})
+    assert [register_settings(One), register_settings(Two), register_settings(One)] == ["one", "two", "one"]
+    configs = [TrialConfig(), TrialConfig(model=One()), TrialConfig(model=Two()), TrialConfig(model=One(width=8))]
+    assert len({config.fingerprint() for config in configs}) == 4
+    assert TrialConfig.from_dict(json.loads(configs[3].to_json())) == configs[3]
+
+    class Usurper(NetworkConfig):
+        kind: Literal["one"] = "one"
+
+    class Demanding(NetworkConfig):
+        kind: Literal["three"] = "three"
+        width: int
+
+    for settings, reason in ((Usurper, "'one' is that of One"), (Demanding, "width has no default")):
+        with pytest.raises(ValueError, match=reason):
+            register_settings(settings)

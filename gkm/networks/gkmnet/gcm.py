@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gkm.config import ModelConfig
+from gkm.config import GKMNetConfig
 from gkm.networks.gkmnet.kernels import KernelBank, gaussian_bank, official_bank, paper_bank
 from gkm.networks.ops.mixing import Weights, mix_separably, weighted_sum
 from gkm.networks.ops.separable import SeparableFilter
@@ -87,7 +87,7 @@ class LearnedKernels(nn.Module):
 GaussianConvolution = FixedGaussians | LearnedKernels
 
 
-def gaussian_convolution(config: ModelConfig) -> GaussianConvolution:
+def gaussian_convolution(config: GKMNetConfig) -> GaussianConvolution:
     """The Gaussian convolution module that `config` asks for."""
     size = config.max_kernel_size
     if config.gcm != "fixed":

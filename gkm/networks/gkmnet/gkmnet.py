@@ -12,19 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gkm.config import ModelConfig
+from gkm.config import GKMNetConfig
 from gkm.networks.gkmnet.folding import fold
 from gkm.networks.gkmnet.gcm import GaussianConvolution, gaussian_convolution
 from gkm.networks.gkmnet.recurrent import State
 from gkm.networks.gkmnet.sram import SRAM, STRIDE, start_xavier
-
-SMALLEST_SIDE_PIXELS = 16
+from gkm.networks.network import Network, check_size
 
 
 class Block(nn.Module):
     """One block: y_t, x_t upsampled and the recurrent state in, the next x and the next state out (Figure 1)."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: GKMNetConfig) -> None:
         super().__init__()
         self.residual = config.residual
         self.sram = SRAM(config)
@@ -65,7 +64,7 @@ class Block(nn.Module):
 class ImageBlock(nn.Module):
     """The block of SRAM* (Table 4): the SRAM's maps become an image by a 1x1 convolution and a sigmoid."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: GKMNetConfig) -> None:
         super().__init__()
         self.sram = SRAM(config)
         self.to_image = nn.Conv2d(2 * config.num_kernels, 3, kernel_size=1)
@@ -76,12 +75,14 @@ class ImageBlock(nn.Module):
         return torch.sigmoid(self.to_image(maps)), state
 
 
-class GKMNet(nn.Module):
+class GKMNet(Network):
     """Gaussian kernel mixture network (section 3): T scales from coarse to fine, R iterations of a block at each."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
+    config: GKMNetConfig
+
+    def __init__(self, config: GKMNetConfig) -> None:
+        super().__init__(config)
+        self.size_multiple = STRIDE << (config.num_scales - 1)
         self.gcm = gaussian_convolution(config) if config.output == "mixture" else None
         block = Block if config.output == "mixture" else ImageBlock
         distinct = 1 if config.share_iterations else config.iterations_per_scale
@@ -94,7 +95,7 @@ class GKMNet(nn.Module):
         ceil(W / 2^(T-t)) pixels, so the last result has the input's size; with R > 1 iterations the last of a scale
         is given. Raises ValueError for smaller images.
         """
-        check_size(blurred_B3HW)
+        check_size(self, blurred_B3HW)
         height, width = blurred_B3HW.shape[-2:]
         results = self.at_scales(pyramid(blurred_B3HW, self.config.num_scales))
         shrinks = [2**scale for scale in reversed(range(self.config.num_scales))]
@@ -128,16 +129,6 @@ class GKMNet(nn.Module):
         they are given.
         """
         return fold(self, dtype)
-
-
-def check_size(image_B3HW: Tensor) -> None:
-    """Raises ValueError for an image that is smaller than the network can take."""
-    height, width = image_B3HW.shape[-2:]
-    if min(height, width) < SMALLEST_SIDE_PIXELS:
-        raise ValueError(
-            f"the image has {height} x {width} pixels, but the network needs at least "
-            f"{SMALLEST_SIDE_PIXELS} x {SMALLEST_SIDE_PIXELS}; give a larger one"
-        )
 
 
 def pyramid(image_B3HW: Tensor, num_scales: int) -> list[Tensor]:

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gkm.config import ModelConfig
+from gkm.config import GKMNetConfig
 from gkm.networks.gkmnet.gcm import FixedGaussians, LearnedKernels
 from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.networks.gkmnet.kernels import gaussian_bank, official_bank, paper_bank
 from gkm.networks.gkmnet.sram import SRAM
+from gkm.networks.network import InsideView, Kernels, kernel_names
 
 
 @dataclass(frozen=True)
@@ -75,25 +76,20 @@ def trace(model: GKMNet, blurred_13HW: Tensor) -> list[Step]:
     return steps
 
 
-@dataclass(frozen=True)
-class Kernels:
-    """The kernels of the Gaussian convolution module, as in Figure 4."""
-
-    sigmas_K: Tensor  # noqa: N815
-    """Standard deviations in pixels of the Gaussians in their places."""
-    before_KMM: Tensor | None  # noqa: N815
-    """What they were before training; None where they were random and the seed is not known."""
-    now_KMM: Tensor  # noqa: N815
-    """What they are: the same ones, if they are fixed."""
-
-    @property
-    def moved_K(self) -> Tensor | None:
-        """How far each has moved: the norm of its change, relative to what it was."""
-        if self.before_KMM is None:
-            return None
-        change = torch.linalg.vector_norm(self.now_KMM - self.before_KMM, dim=(1, 2))
-        relative: Tensor = change / torch.linalg.vector_norm(self.before_KMM, dim=(1, 2))
-        return relative
+def view(model: GKMNet, blurred_13HW: Tensor) -> InsideView:
+    """The result of each scale, and the coefficient maps of the finest one for the result of the step before."""
+    steps = trace(model, blurred_13HW)
+    results = {step.scale: step.result_3HW for step in steps}
+    if (found := kernels(model)) is None:
+        return InsideView(list(results.values()))
+    maps = steps[-1].gamma_x_KHW
+    return InsideView(
+        list(results.values()),
+        maps,
+        kernel_names(len(maps), None if found.random else found.sigmas_K.tolist()),
+        "coefficient maps of the finest scale, in the order of their kernels: how much of the image, filtered by that "
+        "kernel, is added (purple) or taken away (orange) at each pixel, before the weights ω of equation (9)",
+    )
 
 
 def kernels(model: GKMNet, seed: int | None = None) -> Kernels | None:
@@ -107,17 +103,18 @@ def kernels(model: GKMNet, seed: int | None = None) -> Kernels | None:
         case LearnedKernels():
             sigmas, gaussians = gaussian_bank(config.max_kernel_size, config.num_kernels)
             before = gaussians if config.gcm == "learned_gaussian" else _drawn(config, seed)
-            return Kernels(sigmas, before, model.gcm.kernels.detach().cpu().clone())
+            now = model.gcm.kernels.detach().cpu().clone()
+            return Kernels(sigmas, before, now, learned=True, random=config.gcm == "learned_random")
         case FixedGaussians():
             size = config.max_kernel_size
             bank = official_bank(size) if config.bank == "official" else paper_bank(size, config.num_kernels)
             fixed = bank.dense(config.max_kernel_size).float()
-            return Kernels(torch.tensor(bank.sigmas_pixels), fixed, fixed.clone())
+            return Kernels(torch.tensor(bank.sigmas_pixels), fixed, fixed.clone(), learned=False, random=False)
         case _:
             return None
 
 
-def _drawn(config: ModelConfig, seed: int | None) -> Tensor | None:
+def _drawn(config: GKMNetConfig, seed: int | None) -> Tensor | None:
     """The random kernels of a network that was made right after seeding PyTorch with `seed`."""
     if seed is None:
         return None

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gkm.config import ModelConfig
+from gkm.config import GKMNetConfig
 from gkm.errors import InputError
 from gkm.networks.gkmnet.gkmnet import GKMNet
 
@@ -56,7 +56,7 @@ def load_official(path: str | Path) -> GKMNet:
     """
     path = Path(path)
     weights = _read(path)
-    model = GKMNet(ModelConfig.official())
+    model = GKMNet(GKMNetConfig.official())
     expected = _official_state(model)
     for name in weights:
         if name not in expected:
@@ -82,9 +82,9 @@ def export_official(model: GKMNet, path: str | Path) -> None:
     Raises InputError for a network with other settings, and for other file names.
     """
     path = Path(path)
-    if model.config != ModelConfig.official():
+    if model.config != GKMNetConfig.official():
         raise InputError(
-            f"{path}: the release's format holds ModelConfig.official() alone; give a network with these settings"
+            f"{path}: the release's format holds GKMNetConfig.official() alone; give a network with these settings"
         )
     if path.suffix not in {".safetensors", ".pth"}:
         raise InputError(f"{path}: weights are written as .safetensors or .pth; choose one of these names")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gkm.config import ModelConfig
+from gkm.config import GKMNetConfig
 from gkm.networks.gkmnet.activation import coefficients
 from gkm.networks.gkmnet.recurrent import ConvLSTM, PlainConv, State
 from gkm.networks.ops.attention import TripletAttention
@@ -78,7 +78,7 @@ class AttentionPredictionUnit(nn.Module):
 class SRAM(nn.Module):
     """Scale-recurrent attention module: an attentive encoder-decoder and the attention prediction unit."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: GKMNetConfig) -> None:
         super().__init__()
         w = config.width
         self.stem = AttentiveBlock(nn.Conv2d(3, w, kernel_size=3, padding=1), w)

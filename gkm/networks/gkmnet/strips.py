@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gkm.networks.gkmnet.gkmnet import Block, GKMNet, ImageBlock, check_size, pyramid, upsample
+from gkm.networks.gkmnet.gkmnet import Block, GKMNet, ImageBlock, pyramid, upsample
 from gkm.networks.gkmnet.recurrent import State
 from gkm.networks.gkmnet.sram import SRAM, AttentiveBlock, ConvNorm
+from gkm.networks.network import check_size
 from gkm.networks.ops.attention import TripletAttention
 
 HALO_ROWS = 4
@@ -87,7 +88,7 @@ def restore_by_strips(model: GKMNet, blurred_13HW: Tensor, *, strip_numbers: int
     """
     if len(blurred_13HW) != 1:
         raise ValueError(f"strips are made of one photograph at a time, but {len(blurred_13HW)} are given")
-    check_size(blurred_13HW)
+    check_size(model, blurred_13HW)
     height, width = blurred_13HW.shape[-2:]
     config = model.config
     net = model.for_inference()

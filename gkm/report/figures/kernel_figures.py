@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from gkm.networks.network import kernel_names
 from gkm.report.evidence import Kernels
 from gkm.report.figures.svg import COLOURS, PANEL_INCHES, figure
-from gkm.report.names import kernel_names
 
 TILE_COLUMNS, TILE_INCHES = 7, 0.72
 

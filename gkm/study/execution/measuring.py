@@ -35,10 +35,9 @@ def photograph_scores(record: Record) -> Callable[[TrialRow], list[float] | None
 
 def complexity(config: TrialConfig) -> dict[str, float]:
     """Parameters, and multiply-adds for each pixel, of a trial's network."""
-    from gkm.networks.gkmnet.complexity import measure
-    from gkm.networks.gkmnet.gkmnet import GKMNet
+    from gkm.networks import build, measure
 
-    measured = measure(GKMNet(config.model), 128, 128)
+    measured = measure(build(config.model), 128, 128)
     return {"parameters": float(measured.parameters), "multiply_adds": measured.macs / 128**2}
 
 

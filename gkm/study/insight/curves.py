@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gkm.config import TrialConfig
+from gkm.config import TrialConfig, setting_paths
 from gkm.errors import InputError
 from gkm.study.design.objective import PSNR, Objective
 from gkm.study.design.space import SearchSpace, Value
@@ -115,7 +115,13 @@ class Curves:
         epochs = rows[0].config.training.epochs
         settings = [one for one, _ in table.values()]
         without = {path: [row for row in rows if path not in row.parameters] for one in settings for path in one}
-        plain = {path: having[0].config.flat()[path] for path, having in without.items() if having}
+        # Another network has no such setting, so that nothing needs to be said of it.
+        known = rows[0].config.flat()
+        plain = {
+            path: having[0].config.flat().get(path, known[path])
+            for path, having in without.items()
+            if having and path in known
+        }
         base = rows[0].config.with_values(plain, source=f"study {results.name}")
         return cls(settings, [of for _, of in table.values()], epochs=epochs, objective=objective, base=base)
 
@@ -129,7 +135,7 @@ class Curves:
         for needed in ("epoch", objective.metric):
             if needed not in columns:
                 raise InputError(f"{path}: has no column {needed}; it has {', '.join(columns)}")
-        known = TrialConfig().flat()
+        known = setting_paths()
         paths = [name for name in columns if name in known and name != "training.seed"]
         seeds = columns.get("seed", columns.get("training.seed", [0] * len(columns["epoch"])))
         metrics = [name for name in columns if name not in (*known, "seed")]

@@ -24,7 +24,7 @@ from gkm.study.planning.workload import STEP_PER_FORWARD, multiply_adds_per_pixe
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gkm.networks.gkmnet.gkmnet import GKMNet
+    from gkm.networks import Network
     from gkm.training.loop import Validation
 
 MOST_PROCESSES = 8
@@ -118,7 +118,7 @@ def _measure(configs: Sequence[TrialConfig], photo: tuple[int, int]) -> tuple[li
 
 
 def _sample(config: TrialConfig, each: float, photo: tuple[int, int], folder: Path) -> Sample:
-    from gkm.networks.gkmnet.gkmnet import GKMNet
+    from gkm.networks import build
     from gkm.training.context import LocalContext
     from gkm.training.loop import fit
     from gkm.training.store import open_store
@@ -131,7 +131,7 @@ def _sample(config: TrialConfig, each: float, photo: tuple[int, int], folder: Pa
     shorter = config.with_values({"data.crop_pixels": crop, "training.epochs": 1})
     steps = _Steps(batch, crop, clock)
     validate = _Validate(height, width, clock, context.device)
-    fit(GKMNet(config.model), steps, validate, shorter, context)
+    fit(build(config.model), steps, validate, shorter, context)
     return Sample(
         step=median(steps.seconds),
         restoring=validate.restoring,
@@ -144,7 +144,7 @@ def _sample(config: TrialConfig, each: float, photo: tuple[int, int], folder: Pa
 def cut_down(config: TrialConfig, crop_work: float, device: str) -> tuple[int, int]:
     """Batch size and side of crops with no more work than `STEP_LIMIT`; `crop_work` is that of one crop as it is."""
     crop, limit = config.data.crop_pixels, STEP_LIMIT[device]
-    smallest = max(64, 8 << (config.model.num_scales - 1))
+    smallest = max(64, config.model.smallest_crop_pixels)
     while crop_work > limit and crop // 2 >= smallest:
         crop, crop_work = crop // 2, crop_work / 4
     return max(1, min(config.data.batch_size, int(limit / crop_work))), crop
@@ -208,7 +208,7 @@ class _Validate:
     scoring: float = 0.0
     ended: float = 0.0
 
-    def __call__(self, model: GKMNet) -> Validation:
+    def __call__(self, model: Network) -> Validation:
         import numpy as np
 
         from gkm.data.dataset.pair import Pair

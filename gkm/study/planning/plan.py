@@ -86,7 +86,7 @@ def _measured(design: Design) -> list[TrialConfig]:
     """The settings by which this machine's speed is measured: those with different networks, the base first."""
     base = design.base
     others = {config.model: config for config in sampled_settings(design) if config.model != base.model}
-    large = base.data.crop_pixels**2 * base.data.batch_size * base.model.width > _LARGE
+    large = base.data.crop_pixels**2 * base.data.batch_size * base.model.first_channels > _LARGE
     return [base, *others.values()][: 2 if large else 3]
 
 

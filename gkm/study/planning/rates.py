@@ -38,7 +38,7 @@ class DeviceRate:
     """Narrower networks reach less of the rates, in proportion (memory bounds them); None: they are as measured."""
 
     def at_width(self, width: int) -> DeviceRate:
-        """The rates for networks of `model.width`."""
+        """The rates for networks with that many channels at full resolution."""
         if self.full_width is None or width >= self.full_width:
             return self
         share = width / self.full_width

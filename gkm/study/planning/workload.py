@@ -9,7 +9,7 @@ from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from gkm.config import SMALLEST_SCALE_PIXELS, ModelConfig, TrialConfig
+from gkm.config import NetworkConfig, TrialConfig
 from gkm.data.dataset.manifest import Manifest
 from gkm.errors import InputError
 from gkm.study.design.design import Design
@@ -29,6 +29,7 @@ class Workload:
     """What one setting takes."""
 
     width: int
+    """Channels at full resolution."""
     steps: int
     """Optimiser steps an epoch."""
     step: float
@@ -55,7 +56,9 @@ def workload(config: TrialConfig, manifest: Manifest) -> Workload:
     batch = config.data.batch_size * config.data.crop_pixels**2
     validations = -(-config.training.epochs // config.training.validate_every)
     step, validation = STEP_PER_FORWARD * each * batch, each * pixels
-    return Workload(config.model.width, steps, step, validation, pixels / 1e6, config.training.epochs, validations)
+    return Workload(
+        config.model.first_channels, steps, step, validation, pixels / 1e6, config.training.epochs, validations
+    )
 
 
 def mean_multiply_adds(loads: Sequence[Workload]) -> float:
@@ -85,13 +88,13 @@ def sampled_settings(design: Design, count: int = SAMPLES) -> tuple[TrialConfig,
 
 
 @lru_cache(maxsize=256)
-def multiply_adds_per_pixel(model: ModelConfig) -> float:
+def multiply_adds_per_pixel(model: NetworkConfig) -> float:
     """Multiply-adds that restoring an image carries out, for each of its pixels."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import flop_registry
 
-    from gkm.networks.gkmnet.gkmnet import GKMNet
+    from gkm.networks import build
 
     class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
         """As `FlopCounterMode`, without taking all other operations to pieces, which costs time."""
@@ -104,16 +107,16 @@ def multiply_adds_per_pixel(model: ModelConfig) -> float:
                 self.operations += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
             return result
 
-    side = max(64, SMALLEST_SCALE_PIXELS << (model.num_scales - 1))
-    device = "cpu" if model.width <= MOST_COMPUTED_WIDTH else "meta"
+    side = max(64, model.smallest_crop_pixels)
+    device = "cpu" if model.first_channels <= MOST_COMPUTED_WIDTH else "meta"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several would spend more on waiting for each other
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            network = GKMNet(model).eval().to(device)
-            image_13HW = torch.zeros(1, 3, side, side, device=device)
+            network = build(model).eval().to(device)
+            image_1CHW = torch.zeros(1, 3 * len(network.inputs), side, side, device=device)
             with Counting() as counting:  # type: ignore[no-untyped-call,unused-ignore]
-                network(image_13HW)
+                network(image_1CHW)
     finally:
         torch.set_num_threads(threads)
     return float(counting.operations) / 2 / side**2
@@ -126,10 +129,9 @@ def _draws(space: SearchSpace, count: int) -> Iterator[dict[str, Value]]:
 
 
 def _is_allowed(design: Design, config: TrialConfig) -> bool:
-    from gkm.networks.gkmnet.complexity import measure
-    from gkm.networks.gkmnet.gkmnet import GKMNet
+    from gkm.networks import build, measure
 
-    measured = measure(GKMNet(config.model), 128, 128)
+    measured = measure(build(config.model), 128, 128)
     known = {"parameters": float(measured.parameters), "multiply_adds": measured.macs / 128**2}
     return all(known[limit.metric] <= limit.at_most for limit in design.constraints)
 

@@ -205,11 +205,12 @@ def made_up_inside() -> Inside:
     photo = made_up_example("china").restored_HW3
     waves = np.sin(np.linspace(0, 9, 96 * 128)).reshape(96, 128)
     return Inside(
+        maps_note="coefficient maps of the finest scale",
         scene="china",
         name="china",
         whole=True,
         results_HW3=[photo[::4, ::4], photo[::2, ::2], photo],
-        maps_KHW=np.stack([waves, -waves / 2, waves / 8]),
+        maps_KHW=[waves, -waves / 2, waves / 8],
         map_names=["δ", "σ 1", "σ 3"],
     )
 

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from gkm.config import ModelConfig
-from gkm.networks.gkmnet.complexity import measure
+from gkm.networks import measure
 from gkm.networks.gkmnet.gkmnet import GKMNet
 
 PUBLISHED_SIZE = (1120, 1680)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from gkm.config import ModelConfig
 from gkm.errors import InputError
-from gkm.networks.gkmnet.export import export_onnx, export_program, extend
+from gkm.networks.export import export_onnx, export_program, extend
 from gkm.networks.gkmnet.gkmnet import GKMNet
 
 SIZES = [(64, 64), (97, 131), (33, 200)]
@@ -39,7 +39,7 @@ def compare(model, run):
         blurred = torch.rand(1, 3, *size)
         with torch.no_grad():
             expected = model(blurred)[-1]
-        restored = run(extend(blurred, model.config))[..., : size[0], : size[1]]
+        restored = run(extend(blurred, model))[..., : size[0], : size[1]]
         torch.testing.assert_close(restored, expected, rtol=0, atol=2e-5)
 
 
@@ -58,7 +58,7 @@ def test_one_export_for_torch_and_onnx_and_three_sizes(arm, tmp_path):
 
 def test_extending_repeats_the_last_row_and_column():
     image = torch.rand(1, 3, 33, 20)
-    extended = extend(image, ModelConfig())
+    extended = extend(image, network("paper"))
     assert extended.shape == (1, 3, 48, 32)
     assert torch.equal(extended, functional.pad(image, (0, 12, 0, 15), mode="replicate"))
 
