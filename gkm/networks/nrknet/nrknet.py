@@ -6,6 +6,7 @@ Shape legend: B images, 3 colour channels, K kernels, H x W pixels.
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Self
 
 import torch
@@ -123,6 +124,7 @@ class NRKNet(nn.Module):
 
     def _blur(self, image_B3HW: Tensor, maps: Tensor) -> Tensor:
         # Sums of small differences do not survive 16 bits, whatever the features are computed in.
-        with torch.autocast(image_B3HW.device.type, enabled=False):
+        device = image_B3HW.device.type
+        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
             blurred: Tensor = self.blur(image_B3HW, maps)
         return blurred
