@@ -29,7 +29,7 @@ ROOMS = {
         {"simulation"},
         {"preparation", "reading"},
     ),
-    "gkm.networks": ({"ops"}, {"gkmnet"}),
+    "gkm.networks": ({"ops", "state_dict"}, {"gkmnet", "nrknet", "dpdnet"}),
     "gkm.study": (
         {"design"},
         {"record"},
@@ -57,8 +57,8 @@ FENCES = {
 """Library -> the only places that import it."""
 
 NO_INPUT_OUTPUT = ("gkm/networks/", "gkm/losses.py", "gkm/metrics.py")
-READERS = ("gkm/networks/gkmnet/official.py",)
-"""The exception: reading and writing the release's checkpoints is all it is for."""
+READERS = ("gkm/networks/state_dict.py",)
+"""The exception: reading and writing the authors' checkpoints is all it is for."""
 INPUT_OUTPUT = {
     "os", "io", "shutil", "tempfile", "urllib", "requests", "socket", "subprocess", "sqlite3",
     "PIL", "imageio", "skimage", "safetensors", "pyarrow", "gkm.storage", "gkm.tracking",

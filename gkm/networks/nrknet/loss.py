@@ -81,5 +81,5 @@ def cost_name(epoch: int, epochs: int) -> str:
 
 
 def learning_rate_factor(epoch: int, epochs: int) -> float:
-    """What multiplies the learning rate in `epoch` (from 0) of `epochs`: the authors lower it after 2, 3 and 4 fifths."""
+    """What multiplies the learning rate in `epoch` (from 0) of `epochs`: lowered after 2, 3 and 4 fifths of the run."""
     return (1.0, 1.0, 0.5, 0.25, 0.1)[epoch * 5 // epochs]
