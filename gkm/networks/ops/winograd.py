@@ -98,16 +98,19 @@ class WinogradConv(nn.Module):
         evaluated = x_HWI.new_empty(TILE**2, n * across, channels)
         read_back = x_HWI.new_empty(RESULT, RESULT, n, across, outputs)
         in_place = read_back.permute(2, 0, 3, 1, 4)
-        flat_tiles, flat_evaluated = tiles.view(TILE**2, -1), evaluated.view(TILE**2, -1)
-        flat_products, flat_back = products.view(TILE**2, -1), read_back.view(RESULT**2, -1)
-        of_tiles, of_results = self.get_buffer("of_tiles"), self.get_buffer("of_results")
+        # Row by row of tiles, so that what a product touches stays in the cache: [n, 36 or 16, across * channels].
+        by_row = [
+            part.view(numbers, n, -1).transpose(0, 1)
+            for part, numbers in ((tiles, TILE**2), (evaluated, TILE**2), (products, TILE**2), (read_back, RESULT**2))
+        ]
+        of_tiles, of_results = (self.get_buffer(name).expand(n, -1, -1) for name in ("of_tiles", "of_results"))
         for top in range(0, down, n):
             first = min(top, down - n)  # the last strip is as high as the others, and does some rows again
             self._pad(x_HWI, RESULT * first - 1, padded)
             tiles.copy_(windows)
-            torch.mm(of_tiles, flat_tiles, out=flat_evaluated)
+            torch.bmm(of_tiles, by_row[0], out=by_row[1])
             torch.bmm(evaluated, kernels, out=products)
-            torch.mm(of_results, flat_products, out=flat_back)
+            torch.bmm(of_results, by_row[2], out=by_row[3])
             result[RESULT * first : RESULT * (first + n)].view(n, RESULT, across, RESULT, outputs).copy_(in_place)
         if self.conv.bias is not None:
             result += self.conv.bias
