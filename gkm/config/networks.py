@@ -15,7 +15,9 @@ from pydantic import BeforeValidator, SerializeAsAny, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gkm.config.base import NetworkConfig
+from gkm.config.dpdnet import DPDNetConfig
 from gkm.config.gkmnet import GKMNetConfig
+from gkm.config.nrknet import NRKNetConfig
 
 DEFAULT_KIND = "gkmnet"
 """The network where `kind` is left out, as in everything that was written when there was no other."""
@@ -23,6 +25,8 @@ ENTRY_POINTS = "gkm.networks"
 
 _KINDS: dict[str, type[NetworkConfig]] = {
     "gkmnet": GKMNetConfig,
+    "nrknet": NRKNetConfig,
+    "dpdnet": DPDNetConfig,
 }
 
 

@@ -5,18 +5,15 @@ Checkpoints are plain state dicts: safetensors, or `.pth` files read without run
 
 from __future__ import annotations
 
-import os
-import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gkm.config import GKMNetConfig
 from gkm.errors import InputError
 from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks.state_dict import fill, read_state_dict, write_state_dict
 
 BLOCKS = {
     "stem": "in_block",
@@ -45,7 +42,6 @@ PREDICTION = {
     "prediction.detail.norm": "APU.conv.conv.1",
     "prediction.recurrent.conv": "APU.conv_atten.conv",
 }
-REMEDY = "give a .safetensors or .pth file of the release"
 SUM_WEIGHT, SUM_BIAS = "SumLayer.conv.weight", "SumLayer.conv.bias"
 
 
@@ -55,23 +51,11 @@ def load_official(path: str | Path) -> GKMNet:
     Raises InputError naming the file and the first key that is missing, unknown or of the wrong shape.
     """
     path = Path(path)
-    weights = _read(path)
+    weights = read_state_dict(path)
     model = GKMNet(GKMNetConfig.official())
     expected = _official_state(model)
-    for name in weights:
-        if name not in expected:
-            raise InputError(f"{path}: {name} is no weight of the authors' release; give one of its checkpoints")
-    for name, tensor in expected.items():
-        if name not in weights:
-            raise InputError(f"{path}: {name} is missing; give a complete checkpoint of the authors' release")
-        if weights[name].shape != tensor.shape:
-            raise InputError(
-                f"{path}: {name} has the shape {list(weights[name].shape)}, but the authors' release has "
-                f"{list(tensor.shape)}; give a checkpoint of the unchanged release"
-            )
+    fill(expected, weights, path)
     with torch.no_grad():
-        for name, tensor in expected.items():
-            tensor.copy_(weights[name])
         _set_sum_weight(model, expected[SUM_WEIGHT])
     return model.eval()
 
@@ -86,27 +70,7 @@ def export_official(model: GKMNet, path: str | Path) -> None:
         raise InputError(
             f"{path}: the release's format holds GKMNetConfig.official() alone; give a network with these settings"
         )
-    if path.suffix not in {".safetensors", ".pth"}:
-        raise InputError(f"{path}: weights are written as .safetensors or .pth; choose one of these names")
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in _official_state(model).items()}
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    if path.suffix == ".pth":
-        torch.save(state, unfinished)
-    else:
-        save_file(state, unfinished)
-    os.replace(unfinished, path)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); {REMEDY}") from None
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
-        raise InputError(f"{path}: is no state dict that can be read without running code; {REMEDY}") from None
-    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
-        raise InputError(f"{path}: holds more than a plain state dict; give the network's state dict alone")
-    return weights
+    write_state_dict(_official_state(model), path)
 
 
 def _official_state(model: GKMNet) -> dict[str, Tensor]:
