@@ -77,6 +77,11 @@ def run_trial(
         )
     torch.manual_seed(config.training.seed)
     model = build(config.model)
+    if model.inputs != ("blurred",):
+        raise InputError(
+            f"model.kind = {config.model.kind}: sees {' and '.join(model.inputs)} views, which training does not read "
+            "from data sets yet; choose settings that see the blurred photograph"
+        )
     batches, validation = agreed(context, partial(_open, config, data, context, cache), InputError)
     history = fit(
         model,

@@ -1,8 +1,10 @@
 """Frozen, validated settings of a trial; see `gkm.config.trial`."""
 
 from gkm.config.base import NetworkConfig, Settings
+from gkm.config.dpdnet import DPDNetConfig
 from gkm.config.gkmnet import GKMNetConfig
 from gkm.config.networks import AnyNetworkConfig, network_kinds, register_settings, settings_class
+from gkm.config.nrknet import NRKNetConfig
 from gkm.config.trial import (
     DataConfig,
     LossConfig,
@@ -19,10 +21,12 @@ ModelConfig = GKMNetConfig
 
 __all__ = [
     "AnyNetworkConfig",
+    "DPDNetConfig",
     "DataConfig",
     "GKMNetConfig",
     "LossConfig",
     "ModelConfig",
+    "NRKNetConfig",
     "NetworkConfig",
     "OptimConfig",
     "Settings",

@@ -196,6 +196,8 @@ def _train_epoch(
     cost = cost_name(config.loss.schedule, epoch, config.training.epochs)
     progress = Progress(epoch, config.training.epochs)
     bfloat16 = config.training.precision == "bfloat16"
+    # What a network draws while it trains (dropout) depends on the epoch alone: one that is resumed repeats itself.
+    torch.manual_seed((config.training.seed * 1_000_003 + epoch) * context.world_size + context.rank)
     model.train()
     total, steps = 0.0, 0
     failures: list[str] = []

@@ -262,7 +262,7 @@ def test_rule_can_be_broken(rule, path, source, make_module):
         ("gkm/data/reading/cache.py", "from .shards import read_manifest\nimport numpy"),
         ("gkm/data/__init__.py", "from .shards import read_manifest"),
         ("gkm/networks/__init__.py", "from gkm.networks.complexity import measure"),
-        ("gkm/networks/nrknet/official.py", "from safetensors.torch import load_file"),
+        ("gkm/networks/state_dict.py", "from safetensors.torch import load_file"),
         ("pipelines/sweep.py", "from pipelines.terminal.command import run\nimport os\nos.environ.get('X')"),
         ("search_spaces/quick.py", "from gkm.study.design.space import Choice"),
     ],

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gkm.config.dpdnet import DPDNetConfig
+from gkm.networks.network import Network, check_size
 from gkm.networks.ops.convolution import Conv3x3
 from gkm.networks.ops.extension import extended
 from gkm.networks.ops.winograd import with_winograd
@@ -48,13 +49,15 @@ class Up(nn.Module):
         return result
 
 
-class DPDNet(nn.Module):
+class DPDNet(Network):
     """The U-Net of DPDNet-S (`views` = "single") and DPDNet-D ("dual")."""
 
+    config: DPDNetConfig
+
     def __init__(self, config: DPDNetConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.inputs: tuple[str, ...] = ("left", "right") if config.views == "dual" else ("blurred",)
+        super().__init__(config)
+        self.inputs = ("left", "right") if config.views == "dual" else ("blurred",)
+        self.size_multiple = 1 << (config.depth - 1)
         channels = [config.width << stage for stage in range(config.depth)]
         seen = 3 * len(self.inputs)
         self.encoder = nn.ModuleList(
@@ -73,13 +76,9 @@ class DPDNet(nn.Module):
         `seen_BCHW` in [0, 1] is the photograph [B, 3, H, W], or for "dual" the left and then the right view
         [B, 6, H, W], of any height and width of at least 16. Raises ValueError for other channels and smaller images.
         """
-        if seen_BCHW.shape[1] != 3 * len(self.inputs):
-            raise ValueError(
-                f"the network sees {3 * len(self.inputs)} channels ({', '.join(self.inputs)}), but is given "
-                f"{seen_BCHW.shape[1]}; give it what its `inputs` name"
-            )
+        check_size(self, seen_BCHW)
         height, width = seen_BCHW.shape[-2:]
-        x = extended(seen_BCHW, 1 << (self.config.depth - 1)).to(self.to_image.weight.dtype)
+        x = extended(seen_BCHW, self.size_multiple).to(self.to_image.weight.dtype)
         x = x.contiguous(memory_format=torch.channels_last)
         skips: list[Tensor] = []
         for stage, convs in enumerate(self.encoder):

@@ -6,6 +6,7 @@ Shape legend: B images, 3 colour channels, K kernels, H x W pixels.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Self
 
@@ -14,10 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from gkm.config import LossConfig
 from gkm.config.nrknet import NRKNetConfig
+from gkm.losses import squared_l2, ssim_loss
+from gkm.networks.network import Network, Progress, check_size
 from gkm.networks.nrknet.coefficients import Coefficients
 from gkm.networks.nrknet.features import Features
 from gkm.networks.nrknet.kernels import Blur
+from gkm.networks.nrknet.loss import FOURIER_WEIGHT, cost_name, restoration_cost
 from gkm.networks.ops.conv_lstm import State
 from gkm.networks.ops.extension import extended
 from gkm.networks.ops.winograd import with_winograd
@@ -26,15 +31,14 @@ STRIDE = 4
 """Heights and widths must be multiples of this at every scale: the features halve them twice."""
 
 
-class NRKNet(nn.Module):
+class NRKNet(Network):
     """Neumann network with recursive kernels: at each scale a blur is estimated, and inverted by a few iterations."""
 
-    inputs: tuple[str, ...] = ("blurred",)
-    """What `forward` takes."""
+    config: NRKNetConfig
 
     def __init__(self, config: NRKNetConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
+        self.size_multiple = STRIDE << (config.num_scales - 1)
         self.features = Features(config.width, config.blocks)
         self.coefficients = Coefficients(config.width, config.num_kernels + 1)
         self.blur = Blur(config.num_kernels)
@@ -54,6 +58,7 @@ class NRKNet(nn.Module):
 
         The second list has a version W(maps * G(sharp)) for each scale, from coarse to fine; it is empty for None.
         """
+        check_size(self, blurred_B3HW)
         height, width = blurred_B3HW.shape[-2:]
         images = self.pyramid(blurred_B3HW)
         sharps = [None] * len(images) if sharp_B3HW is None else self.pyramid(sharp_B3HW)
@@ -87,6 +92,16 @@ class NRKNet(nn.Module):
             else:
                 images.append(functional.interpolate(images[-1], scale_factor=0.5, mode="bilinear", antialias=True))
         return images[::-1]
+
+    def cost(
+        self, outputs: Sequence[Tensor], input_BCHW: Tensor, sharp_B3HW: Tensor, loss: LossConfig, progress: Progress
+    ) -> Tensor | None:
+        """The authors' cost where `loss.schedule` is "paper": weighted scales, Fourier term with the squared error."""
+        if loss.schedule != "paper":
+            return None
+        if cost_name(progress.epoch, progress.epochs) == "ssim":
+            return restoration_cost(outputs, sharp_B3HW, ssim_loss, fourier_weight=0.0)
+        return restoration_cost(outputs, sharp_B3HW, squared_l2, fourier_weight=FOURIER_WEIGHT)
 
     def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:
         """A frozen copy for restoring photographs: batch norm folded, channels last, fewer multiplications.

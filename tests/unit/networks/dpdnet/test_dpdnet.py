@@ -50,7 +50,7 @@ def test_views_are_told_apart_and_counted():
     with torch.no_grad():
         one, other = (network(torch.cat(views, dim=1))[0] for views in ((left, right), (right, left)))
     assert not torch.allclose(one, other)
-    with pytest.raises(ValueError, match=r"6 channels \(left, right\), but is given 3"):
+    with pytest.raises(ValueError, match="3 channels, but the network takes three of each: left, right"):
         network(left)
     with pytest.raises(ValueError, match="15 x 32 pixels"):
         network(torch.rand(1, 6, 15, 32))
