@@ -16,7 +16,7 @@ from gkm.study.design.search import CMAES
 from gkm.study.design.space import Choice, Condition, Float, Int, SearchSpace
 from gkm.study.design.stopping import ASHA
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 BASE = TrialConfig(data=DataConfig(crop_pixels=64), training=TrainingConfig(epochs=9))
 
 

@@ -137,7 +137,7 @@ def test_settings_are_sampled_as_they_may_be_drawn_and_always_the_same() -> None
 
 
 def test_a_cluster_without_a_price_costs_an_unknown_sum(tmp_path: Path) -> None:
-    shipped = Path(__file__).parents[3] / "cluster/prices.json"
+    shipped = Path(__file__).parents[4] / "cluster/prices.json"
     known = plan_for(SPACE, "d", manifest(), slots=2, cluster="aws-g5-spot", prices_path=shipped)
     assert known.rates.name == "a10g"
     assert known.figures()["cost"] == pytest.approx(known.wall_hours * 2.24)

@@ -10,7 +10,7 @@ from gkm.errors import InputError
 from gkm.study.planning.prices import load_prices
 from gkm.study.planning.rates import known_devices, known_rate
 
-SHIPPED = Path(__file__).parents[3] / "cluster/prices.json"
+SHIPPED = Path(__file__).parents[4] / "cluster/prices.json"
 
 
 def _file(tmp_path: Path, **worker: Any) -> Path:
