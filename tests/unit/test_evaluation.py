@@ -11,6 +11,7 @@ from gkm import evaluation
 from gkm.config import ModelConfig
 from gkm.data.dataset.pair import Pair
 from gkm.evaluation import ImageScore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
+from gkm.networks import strips
 from gkm.networks.gkmnet.gkmnet import GKMNet
 
 
@@ -138,8 +139,8 @@ def test_large_photographs_pass_in_strips_with_the_same_result(monkeypatch: pyte
     photo = np.random.default_rng(0).integers(0, 256, (61, 83, 3), dtype=np.uint8)
     whole = restore_image(model, photo)
     taken = []
-    strips = evaluation.restore_by_strips
-    monkeypatch.setattr(evaluation, "restore_by_strips", lambda *given: (taken.append(1), strips(*given))[1])
+    restore = strips.restore
+    monkeypatch.setattr(strips, "restore", lambda *given: (taken.append(1), restore(*given))[1])
     monkeypatch.setattr(evaluation, "LARGE_PIXELS", 61 * 83 - 1)
     assert np.abs(restore_image(model, photo).astype(int) - whole).max() <= 1
     assert taken == [1]

@@ -98,7 +98,7 @@ def test_files_that_are_no_state_dict_are_refused(tmp_path, capsys):
 
 
 def test_other_networks_are_not_exported(tmp_path):
-    with pytest.raises(InputError, match=r"ModelConfig.official\(\)"):
+    with pytest.raises(InputError, match=r"GKMNetConfig.official\(\)"):
         export_official(GKMNet(ModelConfig(width=2)), tmp_path / "ours.pth")
     with pytest.raises(InputError, match=r"ours.bin"):
         export_official(GKMNet(ModelConfig.official()), tmp_path / "ours.bin")
