@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gkm import storage
 from gkm.study.insight.insight import importances, rung_survival
 from gkm.study.record.export import export_study
 from gkm.study.record.results import StudyResults
@@ -25,10 +26,11 @@ def keep(tracking: Tracking, study: StudyResults, page: Path) -> None:
     if not study.run_id:
         return
     with tempfile.TemporaryDirectory(prefix="gkm-") as folder:
-        table, insight = Path(folder, TRIALS), Path(folder, INSIGHT)
+        copied, table, insight = (Path(folder, name) for name in (page.name, TRIALS, INSIGHT))
+        copied.write_bytes(storage.read_bytes(page))  # which may be in S3
         export_study(study, str(table))
         insight.write_text(json.dumps(_insight(study), indent=2) + "\n", encoding="utf-8")
-        for path in (page, table, insight):
+        for path in (copied, table, insight):
             tracking.log_file(study.run_id, path, FOLDER)
 
 

@@ -49,7 +49,7 @@ class Training:
         )
 
     def wait_for_epoch(self, epoch: int, process: subprocess.Popen[str]) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240  # on a busy machine an epoch takes long
         while time.monotonic() < deadline and process.poll() is None:
             kept = [int(path.name[6:]) for path in self.workspace.glob("trials/*/checkpoints/epoch-*")]
             if max(kept, default=0) >= epoch:

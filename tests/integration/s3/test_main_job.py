@@ -99,7 +99,7 @@ def tiny(place: str, tiny_data: Path) -> str:
 
 def _wait_for(location: str, part: str) -> None:
     """Until a file whose name has `part` in it is there."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240  # on a busy machine an epoch takes long
     while time.monotonic() < deadline:
         if any(part in name for name in storage.list_files(location)):
             return

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-_SPEC = importlib.util.spec_from_file_location("claim_contract", Path(__file__).parents[1] / "claim_contract.py")
+_SPEC = importlib.util.spec_from_file_location("claim_contract", Path(__file__).with_name("claim_contract.py"))
 assert _SPEC
 assert _SPEC.loader
 contract = importlib.util.module_from_spec(_SPEC)
