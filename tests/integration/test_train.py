@@ -136,7 +136,7 @@ def test_a_run_is_repeated_as_a_new_run_with_the_same_result(tmp_path: Path, tin
     [
         (["--set", "model.max_kernel_size=20"], "model.max_kernel_size: a kernel has a centre pixel, so M must be odd"),
         (["--set", "model.num_kernels=0"], "model.num_kernels = 0"),
-        (["--set", "model.num_scales=6", "--set", "data.crop_pixels=64"], "use larger crops or a network with fewer scales"),
+        (["--set", "model.num_scales=6", "--set", "data.crop_pixels=64"], "or a network with fewer scales"),
         (["--set", "model.wdth=8"], "did you mean model.width?"),
         (["--config", "none.json"], "none.json: cannot be read"),
         (["--data", "nowhere"], "nowhere"),
