@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ class Bench:
     folder: Path
     data: Path
     slots: int
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def command(self, workspace: Path) -> list[str]:
         return [
@@ -84,7 +85,7 @@ class Bench:
 
     def temporary(self, workspace: Path) -> Path:
         """Temporary files of the studies in `workspace`; a short path, since Ray has sockets there."""
-        return self.folder / "t" / workspace.name
+        return self.folder / str(self.numbers.setdefault(workspace.name, len(self.numbers)))
 
     def finish(self, workspace: Path, most: int = 6) -> int:
         """Run the command until it ends by itself; how many times it took."""
