@@ -74,8 +74,7 @@ def ssim_loss(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
     """1 - SSIM (Wang et al., 2004) of images in [0, 1], over windows that lie within the image.
 
     The windows are Gaussian, 11 taps with sigma 1.5, as in the release; small coarse scales get the largest odd window
-    that fits. Written here, and not taken from torchmetrics, because that pads the border and needs 11 pixels.
-    Averaging by banded matrices is about ten times as fast on a processor as convolving one channel.
+    that fits. Averaging by banded matrices is about ten times as fast on a processor as convolving one channel.
     """
     height, width = restored_B3HW.shape[-2:]
     size = min(SSIM_WINDOW_PIXELS, (min(height, width) - 1) // 2 * 2 + 1)

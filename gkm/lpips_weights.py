@@ -43,7 +43,7 @@ _declared_operators: list[torch.library.Library] = []
 
 
 def make_torchvision_importable() -> None:
-    """Lets `import torchvision` (and so lpips and torchmetrics' image metrics) succeed beside a CPU-only torch.
+    """Lets `import torchvision` (and so lpips) succeed beside a CPU-only torch.
 
     torchvision's wheel is built for CUDA: without CUDA its native library does not load, and the import then fails at
     "operator torchvision::nms does not exist". Only in that case are the two operators it asks for declared, without

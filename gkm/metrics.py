@@ -7,7 +7,7 @@ The figures follow the usual protocol of the field (see docs/metrics.md):
   covariances, averaged over R, G and B and over the windows that lie fully inside the image;
 - LPIPS of Zhang et al. (2018), version 0.1 with AlexNet, on inputs scaled to [-1,1] as it expects.
 
-PSNR and SSIM are torchmetrics', LPIPS is the lpips package's.
+PSNR and SSIM are computed in float64, where flat parts of an image keep their digits; LPIPS is the lpips package's.
 """
 
 from __future__ import annotations
@@ -21,16 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from gkm.errors import InputError
+from gkm.losses import SSIM_C1, SSIM_C2, SSIM_SIGMA_PIXELS, SSIM_WINDOW_PIXELS
 from gkm.lpips_weights import REMEDY, backbone_weights, make_torchvision_importable
 
-make_torchvision_importable()  # torchmetrics' image metrics import torchvision
-
-from torchmetrics.functional.image import (  # noqa: E402
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
-
-SSIM_WINDOW_PIXELS = 11
 LPIPS_SMALLEST_PIXELS = 32
 """Below this AlexNet's strides leave nothing to compare."""
 
@@ -41,29 +34,43 @@ _PROBE_DISTANCE = 0.03975
 def psnr(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB, [B]; higher is better, infinite for identical images."""
     _check_shapes(restored_B3HW, sharp_B3HW, smallest=1)
-    values = peak_signal_noise_ratio(restored_B3HW, sharp_B3HW, data_range=1.0, dim=(1, 2, 3), reduction="none")
-    return values.reshape(-1)
+    squared_B3HW = (restored_B3HW.double() - sharp_B3HW.double()).square()
+    return -10 * squared_B3HW.mean(dim=(1, 2, 3)).log10()
 
 
 def ssim(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
     """Structural similarity, [B], at most 1; higher is better. Differentiable.
 
-    torchmetrics mirrors the image at its border and averages over all windows; its map is cropped here to the windows
-    that lie inside the image, as in the reference implementation and scikit-image. In float32, torchmetrics' variances
-    lose digits where an image is flat: there a window's value is off by up to 3e-4.
+    Averaged over the windows that lie inside the image, as in the reference implementation and scikit-image.
     """
     _check_shapes(restored_B3HW, sharp_B3HW, smallest=SSIM_WINDOW_PIXELS)
-    _, map_B3HW = structural_similarity_index_measure(
-        restored_B3HW,
-        sharp_B3HW,
-        gaussian_kernel=True,
-        sigma=1.5,  # torchmetrics derives the 11 taps from sigma: 2 * int(3.5 * 1.5 + 0.5) + 1
-        data_range=1.0,
-        reduction="none",
-        return_full_image=True,
-    )
-    margin = SSIM_WINDOW_PIXELS // 2
-    return map_B3HW[:, :, margin:-margin, margin:-margin].mean(dim=(1, 2, 3))
+    pairs = zip(restored_B3HW.flatten(0, 1), sharp_B3HW.flatten(0, 1), strict=True)
+    return torch.stack([_ssim_of_channel(a_HW.double(), b_HW.double()) for a_HW, b_HW in pairs]).reshape(-1, 3).mean(1)
+
+
+def _ssim_of_channel(a_HW: Tensor, b_HW: Tensor) -> Tensor:
+    mean_a, mean_b, squares, product = _windowed(torch.stack((a_HW, b_HW, a_HW * a_HW + b_HW * b_HW, a_HW * b_HW)))
+    means, squared_means = mean_a * mean_b, mean_a * mean_a + mean_b * mean_b
+    luminance = (2 * means + SSIM_C1) / (squared_means + SSIM_C1)
+    structure = (2 * (product - means) + SSIM_C2) / (squares - squared_means + SSIM_C2)
+    return (luminance * structure).mean()
+
+
+def _windowed(maps_CHW: Tensor) -> Tensor:
+    """Gaussian averages over the windows inside, [C, H - 10, W - 10].
+
+    Shifted copies are added up: four times as fast as convolving single channels, as measured at 1680 x 1120.
+    """
+    distance = torch.arange(SSIM_WINDOW_PIXELS) - SSIM_WINDOW_PIXELS // 2
+    window = torch.exp(-(distance.double() ** 2) / (2 * SSIM_SIGMA_PIXELS**2))
+    weights = (window / window.sum()).tolist()
+    for dimension in (1, 2):
+        places = maps_CHW.shape[dimension] - SSIM_WINDOW_PIXELS + 1
+        averages = maps_CHW.narrow(dimension, 0, places) * weights[0]
+        for i, weight in enumerate(weights[1:], start=1):
+            averages.add_(maps_CHW.narrow(dimension, i, places), alpha=weight)
+        maps_CHW = averages
+    return maps_CHW
 
 
 @torch.no_grad()
@@ -87,6 +94,7 @@ def _lpips_network(weights: str | None, device: str) -> nn.Module:
     with warnings.catch_warnings():
         # lpips builds its backbone through arguments that torchvision has renamed.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"torchvision\.models\._utils")
+        make_torchvision_importable()
         import lpips as lpips_package
 
         network = cast(nn.Module, lpips_package.LPIPS(net="alex", pnet_rand=True, verbose=False))

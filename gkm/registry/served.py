@@ -19,7 +19,7 @@ import numpy.typing as npt
 WEIGHTS_FOLDER = "data/weights"
 """Where the weights directory lies inside the MLflow model."""
 _REQUIREMENTS = (
-    "mlflow", "numpy", "pillow", "pyarrow", "pydantic", "requests", "safetensors", "torch", "torchmetrics",
+    "mlflow", "numpy", "pillow", "pyarrow", "pydantic", "requests", "safetensors", "torch",
     "torchvision",
 )  # fmt: skip
 

@@ -216,5 +216,5 @@ def _quieten_libraries() -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(ray|mlflow|torch|torchmetrics|lpips)\.")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(ray|mlflow|torch|lpips)\.")
     warnings.filterwarnings("ignore", category=DeprecationWarning)

@@ -45,7 +45,7 @@ SPACE = SearchSpace(
         model=ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=2, width=2),
         data=DataConfig(crop_pixels=32, batch_size=2, crops_per_photo=4),
         loss=LossConfig(schedule="l2"),
-        training=TrainingConfig(epochs=6),
+        training=TrainingConfig(epochs=4),
     ),
     baseline={"optim.learning_rate": 1e-3, "model.num_kernels": 3},
     trials=12, first_rung_epochs=1, reduction_factor=2, confirm=2,

@@ -19,6 +19,7 @@ from gkm.errors import InputError
 from gkm.training.scratch import is_alive
 
 SHUTDOWN_SECONDS = 20.0
+REMOVAL_SECONDS = 10.0
 _PREFIX = "gkm-ray-"
 _LONGEST_FOLDER = 40
 """Of the folder of a session's sockets, whose names the system cuts at 107 characters."""
@@ -69,7 +70,8 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
         else:
             ray.shutdown()
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder, REMOVAL_SECONDS)
+            remove_leftovers(REMOVAL_SECONDS)  # what those of a killed driver wrote after the start
 
 
 class Raylet:
@@ -110,12 +112,22 @@ def _abandon(folder: Path | None) -> None:
     ending.join(SHUTDOWN_SECONDS)
 
 
-def remove_leftovers() -> None:
-    """Remove the folders of local sessions whose processes were killed."""
+def remove_leftovers(seconds: float = 0.0) -> None:
+    """Remove the folders of local sessions whose processes were killed, within `seconds` each."""
     for folder in _parent().glob(f"{_PREFIX}*"):
         process = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if process.isdecimal() and not is_alive(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder, seconds)
+
+
+def _remove(folder: Path, seconds: float) -> None:
+    """Remove `folder`, in which processes that are about to end may still write."""
+    until = time.monotonic() + seconds
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists() or time.monotonic() > until:
+            return
+        time.sleep(0.2)
 
 
 def _parent() -> Path:

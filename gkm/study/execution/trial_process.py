@@ -17,11 +17,7 @@ from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
 from gkm.study.decisions.conductor import Assignment
 from gkm.study.execution.workers import WorkerGroup, fit_on_workers
-from gkm.training.context import TuneContext
-from gkm.training.loop import TrainingDivergedError
 from gkm.training.selection import Selection
-from gkm.training.store import open_store
-from gkm.trial import run_trial
 
 MARKER = "study.json"
 """A small file in the study's folder, by which a trial sees that it looks at the same folder as the driver."""
@@ -45,6 +41,12 @@ class Job:
 
 def train(config: dict[str, Any], job: Job) -> None:
     """One trial, in a process of its own on some node."""
+    # What trains is imported here: the driver, which imports this module too, does without.
+    from gkm.training.context import TuneContext
+    from gkm.training.loop import TrainingDivergedError
+    from gkm.training.store import open_store
+    from gkm.trial import run_trial
+
     assignment = from_text(config["assignment"])
     try:
         check_folder(job)

@@ -1,0 +1,63 @@
+"""What local Ray sessions leave behind is removed, also while processes that are about to end still write there."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from gkm.study.execution import session
+
+WRITER = """
+import pathlib, sys, time
+folder, until = pathlib.Path(sys.argv[1]), time.monotonic() + float(sys.argv[2])
+number = 0
+print("writing", flush=True)
+while time.monotonic() < until:
+    number += 1
+    folder.mkdir(exist_ok=True)
+    (folder / f"{number}.log").write_text("x")
+"""
+
+
+@pytest.fixture(autouse=True)
+def _folder_for_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_parent", lambda: tmp_path)
+
+
+def _pid_of_the_dead() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_folder_of_a_killed_session_goes_though_a_dying_process_writes_into_it(tmp_path: Path) -> None:
+    folder = tmp_path / f"gkm-ray-{_pid_of_the_dead()}-abc"
+    folder.mkdir()
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, folder, "1.5"], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    session.remove_leftovers(seconds=20)
+    assert writer.wait() == 0
+    session.remove_leftovers(seconds=1)
+    assert not folder.exists()
+
+
+def test_the_folder_of_a_session_that_runs_stays(tmp_path: Path) -> None:
+    folder = tmp_path / f"gkm-ray-{os.getpid()}-abc"
+    folder.mkdir()
+    (tmp_path / "other").mkdir()
+    session.remove_leftovers()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, "other"])
+
+
+def test_sockets_fit_where_the_folder_for_temporary_files_has_a_long_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    assert session._parent() == Path("/tmp")
