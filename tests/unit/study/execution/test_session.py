@@ -36,11 +36,11 @@ def _pid_of_the_dead() -> int:
 def test_the_folder_of_a_killed_session_goes_though_a_dying_process_writes_into_it(tmp_path: Path) -> None:
     folder = tmp_path / f"gkm-ray-{_pid_of_the_dead()}-abc"
     folder.mkdir()
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, folder, "1.5"], stdout=subprocess.PIPE)
-    assert writer.stdout is not None
-    writer.stdout.readline()
-    session.remove_leftovers(seconds=20)
-    assert writer.wait() == 0
+    with subprocess.Popen([sys.executable, "-c", WRITER, folder, "1.5"], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        session.remove_leftovers(seconds=20)
+        assert writer.wait() == 0
     session.remove_leftovers(seconds=1)
     assert not folder.exists()
 
