@@ -35,8 +35,7 @@ def psnr(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB, [B]; higher is better, infinite for identical images."""
     _check_shapes(restored_B3HW, sharp_B3HW, smallest=1)
     squared_B3HW = (restored_B3HW.double() - sharp_B3HW.double()).square()
-    values_B: Tensor = squared_B3HW.mean(dim=(1, 2, 3)).log10().mul(-10)
-    return values_B
+    return cast(Tensor, -10 * squared_B3HW.mean(dim=(1, 2, 3)).log10())
 
 
 def ssim(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
