@@ -35,7 +35,7 @@ def psnr(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB, [B]; higher is better, infinite for identical images."""
     _check_shapes(restored_B3HW, sharp_B3HW, smallest=1)
     squared_B3HW = (restored_B3HW.double() - sharp_B3HW.double()).square()
-    return cast(Tensor, -10 * squared_B3HW.mean(dim=(1, 2, 3)).log10())
+    return -10 * squared_B3HW.mean(dim=(1, 2, 3)).log10()
 
 
 def ssim(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
@@ -53,7 +53,8 @@ def _ssim_of_channel(a_HW: Tensor, b_HW: Tensor) -> Tensor:
     means, squared_means = mean_a * mean_b, mean_a * mean_a + mean_b * mean_b
     luminance = (2 * means + SSIM_C1) / (squared_means + SSIM_C1)
     structure = (2 * (product - means) + SSIM_C2) / (squares - squared_means + SSIM_C2)
-    return (luminance * structure).mean()
+    mean: Tensor = (luminance * structure).mean()
+    return mean
 
 
 def _windowed(maps_CHW: Tensor) -> Tensor:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import fmean, median
+from threading import BrokenBarrierError
 from typing import TYPE_CHECKING, Any
 
 from gkm.config import TrialConfig
+from gkm.errors import InputError
 from gkm.study.planning.rates import DeviceRate
 from gkm.study.planning.workload import STEP_PER_FORWARD, multiply_adds_per_pixel
 
@@ -63,6 +65,8 @@ def calibrate(
 
     `photo` is the height and width of a validation photograph. Where there is a GPU, it is what is measured.
     `meanwhile` is called while the processes start.
+
+    Raises InputError where such a process is killed, or takes longer than LONGEST_SECONDS.
     """
     import torch
 
@@ -70,10 +74,16 @@ def calibrate(
     processes = 1 if cuda else max(1, min(slots, MOST_PROCESSES))
     context = get_context("spawn")
     initial = (context.Barrier(processes), threads)
-    with ProcessPoolExecutor(processes, context, initializer=_prepare, initargs=initial) as pool:
-        tasks = [pool.submit(_measure, configs, photo) for _ in range(processes)]
-        meanwhile()
-        answers = [task.result(timeout=LONGEST_SECONDS) for task in tasks]
+    try:
+        with ProcessPoolExecutor(processes, context, initializer=_prepare, initargs=initial) as pool:
+            tasks = [pool.submit(_measure, configs, photo) for _ in range(processes)]
+            meanwhile()
+            answers = [task.result(timeout=LONGEST_SECONDS) for task in tasks]
+    except (BrokenExecutor, BrokenBarrierError, TimeoutError) as error:
+        what = "was killed" if isinstance(error, BrokenExecutor) else f"took longer than {LONGEST_SECONDS} s"
+        raise InputError(
+            f"a process that measured this machine's speed {what}; free some memory, or name the device (--device cpu)"
+        ) from None
     samples = [sample for found, _ in answers for sample in found]
     return DeviceRate(
         name=torch.cuda.get_device_name() if cuda else "this machine",

@@ -1,0 +1,32 @@
+"""What a plan says where the processes that measure this machine do not live to answer."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from gkm.config import TrialConfig
+from gkm.errors import InputError
+from gkm.study.planning import calibration
+
+
+def _be_killed(configs: object, photo: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _be_slow(configs: object, photo: object) -> None:
+    time.sleep(2)
+
+
+def test_a_killed_process_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "_measure", _be_killed)
+    with pytest.raises(InputError, match=r"measured this machine's speed was killed; .*--device"):
+        calibration.calibrate([TrialConfig()])
+
+
+def test_a_process_that_takes_too_long_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "_measure", _be_slow)
+    monkeypatch.setattr(calibration, "LONGEST_SECONDS", 0.1)
+    with pytest.raises(InputError, match=r"took longer than 0\.1 s"):
+        calibration.calibrate([TrialConfig()])
