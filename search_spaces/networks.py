@@ -3,6 +3,7 @@
     gkm sweep --space search_spaces/networks.py --data runs/data/sample --study networks
 
 What a network is searched for is a condition on `model.kind`; width and learning rate are searched for all of them.
+The first three trials are one of each network.
 At this size the comparison says little about the networks as published.
 """
 
@@ -25,6 +26,7 @@ SPACE = SearchSpace(
         "model.depth": Condition("model.kind", ("dpdnet",), Choice(3, 4)),
         "optim.learning_rate": Float(3e-4, 1e-2, log=True),
     },
+    points_to_evaluate=[{"model.kind": "gkmnet"}, {"model.kind": "nrknet"}, {"model.kind": "dpdnet"}],
     trials=6,
     first_rung_epochs=3,
     reduction_factor=3,

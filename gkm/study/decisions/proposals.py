@@ -44,8 +44,9 @@ class Proposals:
     def prepare(self) -> None:
         """Put on record what is known beforehand: all arms with all seeds, or the first settings of a search."""
         if isinstance(self.design, SearchSpace):
-            if not self.record.numbers and self.design.baseline:
-                self.record.enqueue(dict(self.design.baseline))
+            first = [self.design.baseline] if self.design.baseline else []
+            for values in [*first, *self.design.points_to_evaluate][len(self.record.numbers) :]:
+                self.record.enqueue(dict(values))
             return
         there = {
             (self.record.attribute(number, "arm"), self.record.attribute(number, "seed")): number

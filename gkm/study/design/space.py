@@ -45,6 +45,8 @@ class SearchSpace:
     """At each rung the best 1 / reduction_factor go on; rungs lie this factor apart."""
     baseline: Mapping[str, Value] = field(default_factory=dict)
     """Parameter values of the first trial; left out: drawn like the others."""
+    points_to_evaluate: Sequence[Mapping[str, Value]] = ()
+    """Parameter values of the trials after it; what one of them leaves out is drawn."""
     seeds: tuple[int, ...] = ()
     """Training seeds: each setting is trained with each of them; left out: `base.training.seed` alone."""
     sampler: Sampler = _TPE
@@ -67,6 +69,8 @@ class SearchSpace:
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
         object.__setattr__(self, "baseline", MappingProxyType(dict(self.baseline)))
+        points = tuple(MappingProxyType(dict(point)) for point in self.points_to_evaluate)
+        object.__setattr__(self, "points_to_evaluate", points)
         object.__setattr__(self, "seeds", check_seeds(self.seeds, self.parameters))
         self._check_search()
         self._check_conditions()
@@ -75,6 +79,7 @@ class SearchSpace:
     def __reduce__(self) -> tuple[Any, ...]:
         values = {name.name: getattr(self, name.name) for name in fields(self)}
         values |= {"parameters": dict(self.parameters), "baseline": dict(self.baseline)}
+        values["points_to_evaluate"] = tuple(dict(point) for point in self.points_to_evaluate)
         return (_restore, (SearchSpace, values))
 
     @property
@@ -128,6 +133,8 @@ class SearchSpace:
             value = getattr(self, name)
             if value != _DEFAULTS[name]:  # a study made before there was such a choice stays the same
                 content[name] = repr(value)
+        if self.points_to_evaluate:
+            content["points"] = [dict(point) for point in self.points_to_evaluate]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     def _check_search(self) -> None:
@@ -156,6 +163,13 @@ class SearchSpace:
         for path in self.baseline:
             if path not in self.parameters:
                 raise InputError(f"search space: the baseline sets {path}, which is not searched; put it into base")
+        for point in self.points_to_evaluate:
+            for path, value in point.items():
+                if path not in self.parameters or not self.parameters[path].contains(value):
+                    raise InputError(
+                        f"search space: points_to_evaluate has {path} = {value!r}, which is not searched; "
+                        "use values that the parameters may take"
+                    )
 
     def _check_values(self) -> None:
         """Every option, with all else at its baseline or first option, and (where they are few enough) all options

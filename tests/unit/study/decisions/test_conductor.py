@@ -63,6 +63,9 @@ DESIGNS: dict[str, Callable[[TrialConfig], Design]] = {
             "optim.learning_rate": Float(1e-4, 1e-2, log=True),
         },
     ),
+    "search from points": lambda base: search(
+        base, trials=6, points_to_evaluate=[{"model.num_kernels": 13}, {"model.num_kernels": 5}]
+    ),
     "search with seeds": lambda base: search(base, trials=5, seeds=(0, 1), confirm=2, stopping=Median(1, 3)),
     "two objectives": lambda base: search(base, trials=8, objectives=(PSNR, SPEED), sampler=NSGA2(population=4)),
     "search within limits": lambda base: search(
@@ -265,6 +268,15 @@ def test_every_setting_of_a_search_is_trained_with_every_seed(base: TrialConfig,
         assert [trial.seed for trial in setting.trials] == [0, 1, 7]
         assert len({repr(trial.parameters) for trial in setting.trials}) == 1
     assert results.spent.trials == 4
+
+
+def test_a_search_begins_with_the_baseline_and_the_points_to_evaluate(base: TrialConfig, driver: Any) -> None:
+    points = [{"model.num_kernels": kernels} for kernels in (13, 5)]
+    results = driver.run(search(base, trials=5, points_to_evaluate=points, confirm=0))
+    assert [trial.parameters["model.num_kernels"] for trial in results.trials[:3]] == [9, 13, 5]
+    rates = [trial.parameters["optim.learning_rate"] for trial in results.trials]
+    assert rates[0] == 1e-3
+    assert len(set(rates)) == 5
 
 
 def test_a_searched_training_seed_is_the_one_that_trains(base: TrialConfig, driver: Any) -> None:

@@ -97,6 +97,8 @@ def test_impossible_parameters_are_refused(parameters: dict, reason: str | None)
         ({"first_rung_epochs": 10}, "between 1 and"),
         ({"reduction_factor": 1.0}, "must exceed 1"),
         ({"baseline": {"model.width": 4}}, "not searched"),
+        ({"points_to_evaluate": [{"model.width": 4}]}, "points_to_evaluate has model.width = 4, which is not searched"),
+        ({"points_to_evaluate": [{}, {"model.num_kernels": 4}]}, "num_kernels = 4, which is not searched"),
     ],
 )
 def test_an_impossible_budget_is_refused(budget: dict, reason: str) -> None:
@@ -120,6 +122,7 @@ def test_what_defines_the_search_changes_its_fingerprint() -> None:
         {"seeds": (0, 1)},
         {"objectives": (Objective("val/ssim", "max", ""),)},
         {"reduction_factor": 4.0},
+        {"points_to_evaluate": [{"model.num_kernels": 5}]},
     )
     prints = {replace(space, **change).fingerprint() for change in changes}
     assert len({space.fingerprint(), *prints}) == len(changes) + 1
