@@ -13,12 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from gkm.config import OptimConfig
+from gkm.metrics import SSIM_C1, SSIM_C2, SSIM_SIGMA_PIXELS, SSIM_WINDOW_PIXELS
 
 Cost = Literal["l2", "ssim"]
-
-SSIM_WINDOW_PIXELS = 11
-SSIM_SIGMA_PIXELS = 1.5
-SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 
 
 def cost_name(schedule: str, epoch: int, epochs: int) -> Cost:

@@ -21,9 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from gkm.errors import InputError
-from gkm.losses import SSIM_C1, SSIM_C2, SSIM_SIGMA_PIXELS, SSIM_WINDOW_PIXELS
 from gkm.lpips_weights import REMEDY, backbone_weights, make_torchvision_importable
 
+SSIM_WINDOW_PIXELS = 11
+SSIM_SIGMA_PIXELS = 1.5
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 LPIPS_SMALLEST_PIXELS = 32
 """Below this AlexNet's strides leave nothing to compare."""
 

@@ -123,7 +123,7 @@ def rollback(tracking: Tracking, reason: str = "", dry_run: bool = False) -> Rol
 
 def events(tracking: Tracking) -> list[dict[str, Any]]:
     """What happened to the registered model, oldest first: "event", "time", "version", "reason" and more."""
-    tags = tracking.call("get_registered_model", REGISTERED_NAME).tags
+    tags = tracking.client.get_registered_model(REGISTERED_NAME).tags
     return [json.loads(tags[key]) for key in sorted(tags) if key.startswith(_EVENT)]
 
 
@@ -182,13 +182,13 @@ def _champion_before(tracking: Tracking, version: int) -> int | None:
 def _record(tracking: Tracking, event: str, version: int, reason: str, more: Mapping[str, Any]) -> None:
     now = _now()
     text = json.dumps({"event": event, "time": now, "version": version, "reason": reason, **more})
-    tracking.call("set_registered_model_tag", REGISTERED_NAME, f"{_EVENT}{now}", text)
+    tracking.client.set_registered_model_tag(REGISTERED_NAME, f"{_EVENT}{now}", text)
     _tag(tracking, version, {"gkm.last_event": f"{event}: {reason}"})
 
 
 def _tag(tracking: Tracking, version: int, tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
-        tracking.call("set_model_version_tag", REGISTERED_NAME, str(version), key, value)
+        tracking.client.set_model_version_tag(REGISTERED_NAME, str(version), key, value)
 
 
 def _now() -> str:

@@ -63,7 +63,7 @@ def register(
     version = known or _create(tracking, run_id, weights, digest, dict(tags or {}), description)
     if _ANNOUNCED not in version.tags:
         set_alias(tracking, CHALLENGER, int(version.version))
-        tracking.call("set_model_version_tag", REGISTERED_NAME, version.version, _ANNOUNCED, CHALLENGER)
+        tracking.client.set_model_version_tag(REGISTERED_NAME, version.version, _ANNOUNCED, CHALLENGER)
     return int(version.version)
 
 
@@ -109,7 +109,7 @@ def load(tracking: Tracking, selector: str | int | None = None) -> LoadedModel:
     version = find(tracking, text)
     labels = tuple(alias for alias, number in sorted(aliases(tracking).items()) if number == int(version.version))
     name = f"{REGISTERED_NAME} version {version.version}" + (f" ({', '.join(labels)})" if labels else "")
-    uri = tracking.call("get_model_version_download_uri", REGISTERED_NAME, version.version)
+    uri = tracking.client.get_model_version_download_uri(REGISTERED_NAME, version.version)
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         weights = _fetch(tracking, f"{uri}/{served.WEIGHTS_FOLDER}", Path(temporary), name)
         _refuse_changed(weights, version, f"{name}, {redacted(uri)}")
@@ -146,7 +146,7 @@ def aliases(tracking: Tracking) -> dict[str, int]:
 
     tracking.must_exist()
     try:
-        found = tracking.call("get_registered_model", REGISTERED_NAME).aliases
+        found = tracking.client.get_registered_model(REGISTERED_NAME).aliases
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
@@ -157,15 +157,15 @@ def aliases(tracking: Tracking) -> dict[str, int]:
 def set_alias(tracking: Tracking, alias: str, version: int | None) -> None:
     """Point `alias` to `version`; None takes it away."""
     if version is None:
-        tracking.call("delete_registered_model_alias", REGISTERED_NAME, alias)
+        tracking.client.delete_registered_model_alias(REGISTERED_NAME, alias)
     else:
-        tracking.call("set_registered_model_alias", REGISTERED_NAME, alias, str(version))
+        tracking.client.set_registered_model_alias(REGISTERED_NAME, alias, str(version))
 
 
 def _create(tracking: Tracking, run_id: str, weights: Path, digest: str, tags: dict[str, str], description: str) -> Any:
     from mlflow.exceptions import MlflowException
 
-    run = tracking.call("get_run", run_id)
+    run = tracking.client.get_run(run_id)
     carried = {key: run.data.tags[key] for key in _CARRIED_TAGS if key in run.data.tags}
     # The folder is named for the weights: another registration of the run cannot change what a version points to.
     folder = f"model-{digest[:12]}"
@@ -174,12 +174,11 @@ def _create(tracking: Tracking, run_id: str, weights: Path, digest: str, tags: d
         served.save(weights, local, run_id)
         tracking.log_folder(run_id, local, folder)
     try:
-        tracking.call("create_registered_model", REGISTERED_NAME, description=_DESCRIPTION)
+        tracking.client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    return tracking.call(
-        "create_model_version",
+    return tracking.client.create_model_version(
         REGISTERED_NAME,
         f"{run.info.artifact_uri}/{folder}",
         run_id,
@@ -196,7 +195,7 @@ def _search(tracking: Tracking, wanted: str) -> list[Any]:
     found: list[Any] = []
     token: str | None = None
     while True:
-        page = tracking.call("search_model_versions", wanted, max_results=1000, page_token=token)
+        page = tracking.client.search_model_versions(wanted, max_results=1000, page_token=token)
         found += page
         token = page.token
         if not token:

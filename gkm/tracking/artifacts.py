@@ -50,18 +50,18 @@ class Artifacts(Connection):
 
         with Image.open(io.BytesIO(png)) as image:
             time_ms = None if timestamp_seconds is None else round(timestamp_seconds * 1000)
-            self.call("log_image", run_id, image.convert("RGB"), key=key, step=step, timestamp=time_ms)
+            self.client.log_image(run_id, image.convert("RGB"), key=key, step=step, timestamp=time_ms)
 
     def picture_steps(self, run_id: str, key: str) -> set[int]:
         """The steps of `key` whose picture the run has."""
-        found = (_LOGGED_PICTURE.fullmatch(entry.path) for entry in self.call("list_artifacts", run_id, "images"))
+        found = (_LOGGED_PICTURE.fullmatch(entry.path) for entry in self.client.list_artifacts(run_id, "images"))
         return {int(match[2]) for match in found if match and match[1] == key.replace("/", "~")}
 
     def log_file(self, run_id: str, path: Path, folder: str | None = None) -> None:
         """Keep a copy of the file at `path` as an artifact, under `folder` if given; replaces an older one whole."""
         location = self.artifact_root(run_id)
         if location is None:
-            self.call("log_artifact", run_id, str(path), folder)
+            self.client.log_artifact(run_id, str(path), folder)
             return
         if storage.is_remote(location):
             storage.upload(path, storage.join(location, *([folder] if folder else []), path.name))
@@ -80,11 +80,11 @@ class Artifacts(Connection):
         if root is not None and storage.is_remote(root):
             storage.upload_folder(path, storage.join(root, folder))
         else:
-            self.call("log_artifacts", run_id, str(path), folder)
+            self.client.log_artifacts(run_id, str(path), folder)
 
     def artifact_root(self, run_id: str) -> str | None:
         """Where a run's artifacts lie if that is on this machine or in S3, else None: a server passes them on."""
-        address: str = self.call("get_run", run_id).info.artifact_uri
+        address: str = self.client.get_run(run_id).info.artifact_uri
         uri = urlsplit(address)
         if uri.scheme == "file":
             return unquote(uri.path)
@@ -104,7 +104,7 @@ class Artifacts(Connection):
             storage.fetch(location, target)
             return target
         try:
-            return Path(self.call("download_artifacts", run_id, artifact_path, str(to)))
+            return Path(self.client.download_artifacts(run_id, artifact_path, str(to)))
         except Exception as error:
             if not self._has_artifact(run_id, artifact_path):
                 raise InputError(_missing(run_id, artifact_path)) from error
@@ -112,7 +112,7 @@ class Artifacts(Connection):
 
     def _has_artifact(self, run_id: str, artifact_path: str) -> bool:
         return any(
-            entry.path == artifact_path for entry in self.call("list_artifacts", run_id, _folder_of(artifact_path))
+            entry.path == artifact_path for entry in self.client.list_artifacts(run_id, _folder_of(artifact_path))
         )
 
 

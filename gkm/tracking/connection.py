@@ -10,6 +10,7 @@ from urllib.parse import quote
 from gkm.errors import InputError
 from gkm.tracking import store
 from gkm.tracking.address import is_server, redacted, sqlite_path
+from gkm.tracking.client import Client, through
 from gkm.tracking.health import as_away
 
 
@@ -87,6 +88,11 @@ class Connection:
             if (away := as_away(self.uri, error)) is not None:
                 raise away from error
             raise
+
+    @property
+    def client(self) -> Client:
+        """MLflow's client; each of its operations passes through `call`."""
+        return through(self.call)
 
     def call(self, operation: str, *arguments: Any, **keywords: Any) -> Any:
         """One MlflowClient operation, tried again while another process has the database locked."""

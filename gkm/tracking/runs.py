@@ -54,14 +54,14 @@ class Runs(Artifacts):
         """Have MLflow show a run with its `status`, as ended at `end_seconds` (default: now) if it has ended."""
         word = MLFLOW_STATUS[status]
         if word in ("RUNNING", "SCHEDULED"):
-            self.call("update_run", run_id, status=word)
+            self.client.update_run(run_id, status=word)
         else:
             end_ms = None if end_seconds is None else round(end_seconds * 1000)
-            self.call("set_terminated", run_id, status=word, end_time=end_ms)
+            self.client.set_terminated(run_id, status=word, end_time=end_ms)
 
     def tags(self, run_id: str) -> dict[str, str]:
         """The tags of a run."""
-        return dict(self.call("get_run", run_id).data.tags)
+        return dict(self.client.get_run(run_id).data.tags)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; passwords in URIs are blotted out, long values cut."""
@@ -92,19 +92,19 @@ class Runs(Artifacts):
         values = [Param(key, text) for key, text in texts.items()]
         labels = [RunTag(key, text) for key, text in clean(tags or {}).items()]
         while len(values) > _BATCH:
-            self.call("log_batch", run_id, params=values[:_BATCH])
+            self.client.log_batch(run_id, params=values[:_BATCH])
             values = values[_BATCH:]
         *chunks, last = _by_step(points)
         for chunk in chunks:
             metrics = [Metric(p.metric, p.value, p.timestamp_ms, p.step) for p in chunk]
-            self.call("log_batch", run_id, metrics=metrics, params=values)
+            self.client.log_batch(run_id, metrics=metrics, params=values)
             values = []
         while len(labels) > _BATCH or last or values:
             metrics = [Metric(p.metric, p.value, p.timestamp_ms, p.step) for p in last]
-            self.call("log_batch", run_id, metrics=metrics, params=values, tags=labels[:_BATCH])
+            self.client.log_batch(run_id, metrics=metrics, params=values, tags=labels[:_BATCH])
             last, values, labels = [], [], labels[_BATCH:]
         if labels:
-            self.call("log_batch", run_id, tags=labels)
+            self.client.log_batch(run_id, tags=labels)
 
     def history(self, run_id: str, names: Iterable[str], times: bool = False) -> list[dict[str, float]]:
         """The metrics `names` of a run by epoch; where one was logged twice, the first counts.
@@ -116,7 +116,7 @@ class Runs(Artifacts):
         for name in names:
             if name.startswith("test/"):
                 continue
-            points = self.call("get_metric_history", run_id, name)
+            points = self.client.get_metric_history(run_id, name)
             for point in sorted(points, key=lambda point: (point.step, point.timestamp)):
                 entry = epochs.setdefault(point.step, {"epoch": float(point.step)})
                 entry.setdefault(name, point.value)
@@ -140,7 +140,7 @@ class Runs(Artifacts):
             )
             for entry in inputs
         ]
-        self.call("log_inputs", run_id, datasets=entities)
+        self.client.log_inputs(run_id, datasets=entities)
 
     # Finding and making runs
 
@@ -149,7 +149,7 @@ class Runs(Artifacts):
         if not run_id:
             return None
         try:
-            run = self.call("get_run", run_id)
+            run = self.client.get_run(run_id)
         except Exception as error:
             if is_missing(error):
                 return None
@@ -162,7 +162,7 @@ class Runs(Artifacts):
         runs: list[Any] = []
         token: str | None = None
         while True:
-            page = self.call("search_runs", [self.experiment_id], wanted, max_results=1000, page_token=token)
+            page = self.client.search_runs([self.experiment_id], wanted, max_results=1000, page_token=token)
             # Some databases compare text without regard to case.
             runs += [run for run in page if all(run.data.tags.get(key) == value for key, value in tags.items())]
             token = page.token
@@ -172,7 +172,7 @@ class Runs(Artifacts):
     def create(self, name: str, tags: Mapping[str, str], start_seconds: float | None = None) -> Any:
         """A new run."""
         start_ms = None if start_seconds is None else round(start_seconds * 1000)
-        return self.call("create_run", self.experiment_id, start_time=start_ms, tags=clean(tags), run_name=name)
+        return self.client.create_run(self.experiment_id, start_time=start_ms, tags=clean(tags), run_name=name)
 
     def adopt_or_create(self, tags: Mapping[str, str], run_name: str) -> tuple[Any, bool]:
         """The oldest run that carries `tags`, or a new one; and whether it was there already."""
@@ -180,14 +180,14 @@ class Runs(Artifacts):
         with store.only_process(self.uri):
             if runs := self.find(tags):
                 return runs[0], True
-            created = self.call("create_run", self.experiment_id, tags=dict(tags), run_name=run_name)
+            created = self.client.create_run(self.experiment_id, tags=dict(tags), run_name=run_name)
             if sqlite_path(self.uri):
                 return created, False
         # A server knows no lock: of two runs made at once by two processes the older one stays.
         oldest = self.find(tags)[0]
         if oldest.info.run_id == created.info.run_id:
             return created, False
-        self.call("delete_run", created.info.run_id)
+        self.client.delete_run(created.info.run_id)
         return oldest, True
 
     def log_parameters(self, run: Any, parameters: Mapping[str, object]) -> dict[str, str]:
@@ -200,7 +200,7 @@ class Runs(Artifacts):
             if not any("IntegrityError" in str(cause) for cause in causes(error)):
                 raise
             # Another process logged the same ones at the same moment, which MLflow does not expect.
-            known = self.call("get_run", run.info.run_id).data.params
+            known = self.client.get_run(run.info.run_id).data.params
             self.log_batch(run.info.run_id, parameters={k: text for k, text in texts.items() if k not in known})
         return {key: text for key, text in texts.items() if known.get(key, text) != text}
 
@@ -208,9 +208,9 @@ class Runs(Artifacts):
         """Set `tags`, and take back what an earlier end of the run left."""
         self.set_tags(run.info.run_id, {**tags, "gkm.status": "running"})
         if "gkm.reason" in run.data.tags:
-            self.call("delete_tag", run.info.run_id, "gkm.reason")
+            self.client.delete_tag(run.info.run_id, "gkm.reason")
         if run.info.status != "RUNNING":
-            self.call("update_run", run.info.run_id, status="RUNNING")
+            self.client.update_run(run.info.run_id, status="RUNNING")
 
 
 def clean(tags: Mapping[str, str]) -> dict[str, str]:

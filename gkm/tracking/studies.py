@@ -151,7 +151,7 @@ class Tracking(Runs):
 
     def trial(self, run_id: str) -> TrialRecord:
         """One trial by the id of its run."""
-        return self._record(self.call("get_run", run_id))
+        return self._record(self.client.get_run(run_id))
 
     def _record(self, run: Any, times: bool = False) -> TrialRecord:
         tags = dict(run.data.tags)

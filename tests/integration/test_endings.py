@@ -114,7 +114,7 @@ def _consistent(sweep: Sweep, tracking: Tracking | None = None) -> None:
     for trial in results.trials:
         assert runs[trial.number].data.tags["gkm.status"] == trial.status
         assert runs[trial.number].info.status == "FINISHED"
-        points = tracking.call("get_metric_history", runs[trial.number].info.run_id, "best/val/psnr")
+        points = tracking.client.get_metric_history(runs[trial.number].info.run_id, "best/val/psnr")
         assert sorted(point.step for point in points) == [int(metrics["epoch"]) for metrics in trial.history]
 
 

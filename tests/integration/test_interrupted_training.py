@@ -64,7 +64,7 @@ class Training:
 
     def mlflow_status(self) -> str:
         tracking = open_tracking(self.workspace, f"sqlite:///{self.workspace}/mlflow.db")
-        return str(tracking.call("get_run", self.record().run_id).info.status)
+        return str(tracking.client.get_run(self.record().run_id).info.status)
 
     def finish(self, *arguments: object) -> str:
         """Train to the end; what it says on standard output, after a look at what was recorded."""
@@ -73,7 +73,7 @@ class Training:
         assert process.returncode == 0, errors
         tracking, record = open_tracking(self.workspace, f"sqlite:///{self.workspace}/mlflow.db"), self.record()
         for name in ("val/psnr", "train/loss", "best/val/psnr"):
-            points = tracking.call("get_metric_history", record.run_id, name)
+            points = tracking.client.get_metric_history(record.run_id, name)
             assert sorted(point.step for point in points) == list(range(1, EPOCHS + 1))
         assert record.status == "finished"
         assert self.mlflow_status() == "FINISHED"

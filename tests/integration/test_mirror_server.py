@@ -48,7 +48,7 @@ def check_whole(tracking: Tracking, mirror: MlflowMirror, trials: int) -> None:
     assert sorted(mirror.run_ids()) == list(range(trials))
     for run_id in mirror.run_ids().values():
         for metric in ("val/psnr", "best/val/psnr", "seconds"):
-            points = tracking.call("get_metric_history", run_id, metric)
+            points = tracking.client.get_metric_history(run_id, metric)
             assert [point.step for point in points] == list(range(1, EPOCHS + 1))
     back = read_study(tracking, "quick")
     assert back is not None
@@ -161,7 +161,7 @@ def test_two_users_of_one_server_with_the_same_name_stay_apart(server: Server) -
         assert foreign is not None
         assert (foreign.record, foreign.record_id) == ("/r2", "r2")
         for mirror, epochs in zip(mirrors, (3, 2), strict=True):
-            history = tracking.call("get_metric_history", mirror.run_ids()[0], "val/psnr")
+            history = tracking.client.get_metric_history(mirror.run_ids()[0], "val/psnr")
             assert len(history) == epochs
         assert len({mirror.study_run_id for mirror in mirrors}) == 2
         assert mirrors[0].conflict is None

@@ -104,5 +104,5 @@ def test_a_study_killed_twice_ends_like_an_undisturbed_one(tmp_path: Path, tiny_
     tracking = open_tracking(tmp_path / "b", f"sqlite:///{tmp_path / 'b'}/mlflow.db")
     for trial in resumed.trials:
         assert trial.run_id is not None
-        points = tracking.call("get_metric_history", trial.run_id, "val/psnr")
+        points = tracking.client.get_metric_history(trial.run_id, "val/psnr")
         assert sorted(point.step for point in points) == list(range(1, trial.epochs + 1))

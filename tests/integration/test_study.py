@@ -102,7 +102,7 @@ def test_a_trial_has_one_value_everywhere(first: tuple[Study, Outcome, list[str]
         best = {epoch: max(scores[:epoch]) for epoch in range(1, len(scores) + 1)}
         assert plain.trials[trial.number].intermediate_values == pytest.approx(best)
         assert plain.trials[trial.number].value == pytest.approx(trial.score)
-        points = study.tracking.call("get_metric_history", trial.run_id, "best/val/psnr")
+        points = study.tracking.client.get_metric_history(trial.run_id, "best/val/psnr")
         assert {point.step: point.value for point in points} == pytest.approx(best)
         wanted = {"finished": "COMPLETE", "stopped": "PRUNED"}[trial.status]
         assert plain.trials[trial.number].state.name == wanted
@@ -198,7 +198,7 @@ def test_a_diverged_trial_fails_with_its_reason_and_the_study_goes_on(make: Call
     failed = [trial for trial in results.trials if trial.status == "failed"]
     assert failed[0].number == 0
     assert "lower optim.learning_rate" in str(failed[0].reason)
-    assert study.tracking.call("get_run", failed[0].run_id).info.status == "FAILED"
+    assert study.tracking.client.get_run(failed[0].run_id).info.status == "FAILED"
     assert len(results.trials) == 3
     if results.best is not None:
         assert results.best.status == "finished"

@@ -115,11 +115,9 @@ def test_models_are_registered_loaded_and_promoted_over_http(
     loaded = load(tracking)
     assert (loaded.version, loaded.aliases, loaded.run_id) == (1, ("challenger",), run.run_id)
     shutil.rmtree(weights)
-    tracking.call("set_registered_model_alias", "gkmnet", "champion", "1")
-    tracking.call(
-        "create_model_version", "gkmnet", tracking.call("get_model_version", "gkmnet", "1").source, run.run_id
-    )
-    tracking.call("set_registered_model_alias", "gkmnet", "challenger", "2")
+    tracking.client.set_registered_model_alias("gkmnet", "champion", "1")
+    tracking.client.create_model_version("gkmnet", tracking.client.get_model_version("gkmnet", "1").source, run.run_id)
+    tracking.client.set_registered_model_alias("gkmnet", "challenger", "2")
     result = promote(tracking, str(tiny_data), cache=str(tmp_path / "cache"))
     assert not result.promoted
     assert "not more than version 1 (champion)" in result.reason

@@ -50,7 +50,7 @@ def _run_id(output: str) -> str:
 
 def _steps(workspace: Path, run_id: str) -> list[int]:
     """The epochs of a run as the store has them, doubled ones and all."""
-    points = open_tracking(workspace, _uri(workspace)).call("get_metric_history", run_id, "val/psnr")
+    points = open_tracking(workspace, _uri(workspace)).client.get_metric_history(run_id, "val/psnr")
     return sorted(point.step for point in points)
 
 

@@ -132,7 +132,7 @@ def mlflow_content(workspace: Path) -> dict[int, dict[str, Any]]:
     for run in tracking.find({"gkm.kind": "trial", "gkm.study": "soak"}):
         number = int(run.data.tags["gkm.number"])
         assert number not in found, f"trial {number} has two runs in MLflow"
-        points = tracking.call("get_metric_history", run.info.run_id, "best/val/psnr")
+        points = tracking.client.get_metric_history(run.info.run_id, "best/val/psnr")
         steps = [point.step for point in points]
         assert len(set(steps)) == len(steps), f"trial {number} has steps twice in MLflow: {steps}"
         status = run.data.tags["gkm.status"]

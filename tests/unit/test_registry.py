@@ -52,7 +52,7 @@ def trained(untrained: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathF
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's tables, to copy: making them takes a second."""
     folder = tmp_path_factory.mktemp("empty")
-    open_tracking(folder, f"sqlite:///{folder}/mlflow.db").call("search_experiments")
+    open_tracking(folder, f"sqlite:///{folder}/mlflow.db").client.search_experiments()
     return folder / "mlflow.db"
 
 
@@ -112,8 +112,8 @@ def test_the_same_weights_of_a_run_are_one_version(tracking: Tracking, trained: 
 def test_a_registration_cut_short_before_its_alias_is_completed(tracking: Tracking, trained: Path) -> None:
     run = tracking.start_trial("t", study_run_id=None, number=None, config=TrialConfig(), searched={}, tags={})
     register(tracking, run.run_id, trained)
-    tracking.call("delete_registered_model_alias", "gkmnet", "challenger")
-    tracking.call("delete_model_version_tag", "gkmnet", "1", "gkm.announced")
+    tracking.client.delete_registered_model_alias("gkmnet", "challenger")
+    tracking.client.delete_model_version_tag("gkmnet", "1", "gkm.announced")
     assert register(tracking, run.run_id, trained) == 1
     assert aliases(tracking) == {"challenger": 1}
 
@@ -285,7 +285,7 @@ def test_promotion_needs_a_challenger_and_test_photographs(
     register_as_good_as(1.0)
     with pytest.raises(InputError, match=str(tmp_path / "nothing")):
         promote(tracking, str(tmp_path / "nothing"))
-    tracking.call("delete_registered_model_alias", "gkmnet", "challenger")
+    tracking.client.delete_registered_model_alias("gkmnet", "challenger")
     with pytest.raises(InputError, match="challenger: is no version or alias"):
         promote(tracking, str(tiny_data))
 
@@ -295,7 +295,7 @@ def test_the_served_model_takes_and_returns_photographs(register_as_good_as: Reg
     from mlflow.exceptions import MlflowException
     from mlflow.pyfunc import load_model
 
-    uri = tracking.call("get_model_version_download_uri", "gkmnet", str(version))
+    uri = tracking.client.get_model_version_download_uri("gkmnet", str(version))
     model = load_model(uri)
     photo = np.random.default_rng(0).integers(0, 256, (31, 45, 3), dtype=np.uint8)
     restored = model.predict(photo)

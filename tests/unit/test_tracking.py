@@ -119,7 +119,7 @@ def test_a_restarted_trial_goes_on_in_its_run_without_doubled_epochs(tracking: T
         {"epoch": 3.0, "val/psnr": 23.0, "val/ssim": 0.5},
         {"epoch": 4.0, "val/psnr": 24.0, "val/ssim": 0.5},
     ]
-    assert len(tracking.call("get_metric_history", run.run_id, "val/psnr")) == 4
+    assert len(tracking.client.get_metric_history(run.run_id, "val/psnr")) == 4
     assert (record.status, record.reason) == ("running", None)
 
 
@@ -137,7 +137,7 @@ def test_a_trial_of_other_settings_is_refused(tracking: Tracking) -> None:
 
 def test_a_deleted_study_is_started_anew(tracking: Tracking) -> None:
     first = tracking.start_study("s", parameters={}, tags={})
-    tracking.call("delete_run", first.run_id)
+    tracking.client.delete_run(first.run_id)
     assert tracking.find_study("s") is None
     assert not tracking.start_study("s", parameters={}, tags={}).adopted
 
@@ -211,9 +211,9 @@ def test_points_logged_again_with_their_time_are_stored_once(tracking: Tracking)
     for metrics in ({"val/psnr": 20.5, "val/loss": float("nan")}, {"val/psnr": 20.5, "val/loss": float("nan")}):
         tracking.log_metrics(run.run_id, metrics, 3, timestamp_seconds=1.76e9 + 0.123)
     run.log_epoch(4, {"val/psnr": 21.0}, timestamp_seconds=1.76e9 + 5)
-    (first, second) = tracking.call("get_metric_history", run.run_id, "val/psnr")
+    (first, second) = tracking.client.get_metric_history(run.run_id, "val/psnr")
     assert (first.step, first.timestamp, second.step) == (3, 1760000000123, 4)
-    assert len(tracking.call("get_metric_history", run.run_id, "val/loss")) == 1
+    assert len(tracking.client.get_metric_history(run.run_id, "val/loss")) == 1
     times = [entry["time"] for entry in tracking.history(run.run_id, ["val/psnr"], times=True)]
     assert times == [1760000000.123, 1760000005.0]
 
@@ -224,8 +224,8 @@ def test_a_batch_may_be_larger_than_mlflow_allows(tracking: Tracking) -> None:
     parameters = {f"p{number}": str(number) for number in range(250)}
     tags = {f"t{number}": str(number) for number in range(150)}
     tracking.log_batch(run.run_id, points=points, parameters=parameters, tags=tags | {"long": "x" * 9000})
-    stored = tracking.call("get_run", run.run_id).data
-    assert len(tracking.call("get_metric_history", run.run_id, "b")) == 900
+    stored = tracking.client.get_run(run.run_id).data
+    assert len(tracking.client.get_metric_history(run.run_id, "b")) == 900
     assert parameters.items() <= stored.params.items()
     assert tags.items() <= stored.tags.items()
 
@@ -250,7 +250,7 @@ def test_pictures_have_a_key_and_steps_and_are_kept_once(tracking: Tracking, tmp
             run.log_picture("validation", epoch, file.read_bytes(), timestamp_seconds=1.76e9 + epoch)
     assert tracking.picture_steps(run.run_id, "validation") == {1, 20}
     assert tracking.picture_steps(run.run_id, "other") == set()
-    assert len(tracking.call("list_artifacts", run.run_id, "images")) == 4
+    assert len(tracking.client.list_artifacts(run.run_id, "images")) == 4
     assert tracking.tags(run.run_id)["mlflow.loggedImages"] == "True"
 
 
@@ -258,7 +258,7 @@ def test_a_data_set_is_an_input_without_its_password(tracking: Tracking) -> None
     run = start(tracking)
     for _ in range(2):
         tracking.log_inputs(run.run_id, [DataInput("d train", "0123", "s3://me:hunter2@bucket/d", "training")])
-    (logged,) = tracking.call("get_run", run.run_id).inputs.dataset_inputs
+    (logged,) = tracking.client.get_run(run.run_id).inputs.dataset_inputs
     assert (logged.dataset.name, logged.dataset.digest, logged.dataset.source_type) == ("d train", "0123", "s3")
     assert "hunter2" not in logged.dataset.source
     assert [(tag.key, tag.value) for tag in logged.tags] == [("mlflow.data.context", "training")]

@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from gkm.networks.gkmnet.gkmnet import Block
-from gkm.networks.gkmnet.recurrent import ConvLSTM
 from gkm.networks.gkmnet.sram import AttentionPredictionUnit
 from gkm.networks.network import Operations
+from gkm.networks.ops.conv_lstm import ConvLSTM
 
 
 def operations(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Operations | None:

@@ -15,9 +15,9 @@ from torch.nn import functional
 from gkm.config import GKMNetConfig
 from gkm.networks.gkmnet.folding import fold
 from gkm.networks.gkmnet.gcm import GaussianConvolution, gaussian_convolution
-from gkm.networks.gkmnet.recurrent import State
 from gkm.networks.gkmnet.sram import SRAM, STRIDE, start_xavier
 from gkm.networks.network import Network, check_size
+from gkm.networks.ops.conv_lstm import State
 
 
 class Block(nn.Module):

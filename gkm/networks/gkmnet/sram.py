@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from gkm.config import GKMNetConfig
 from gkm.networks.gkmnet.activation import coefficients
-from gkm.networks.gkmnet.recurrent import ConvLSTM, PlainConv, State
 from gkm.networks.ops.attention import TripletAttention
+from gkm.networks.ops.conv_lstm import ConvLSTM, State
 from gkm.networks.ops.convolution import Conv3x3
 
 STRIDE = 4
@@ -58,6 +58,19 @@ class AttentiveBlock(nn.Module):
         x = plus(self.second(x), x)
         attended: Tensor = self.attention(x)
         return attended
+
+
+class PlainConv(nn.Module):
+    """The non-recurrent replacement of the Conv-LSTM (Table 4, "w/o Conv-LSTM"): one convolution of the same size."""
+
+    def __init__(self, in_channels: int, channels: int, kernel_size: int = 5) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, channels, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, x_BCHW: Tensor, state: State | None) -> tuple[Tensor, None]:
+        """The convolved maps; there is no state."""
+        del state
+        return self.conv(x_BCHW), None
 
 
 class AttentionPredictionUnit(nn.Module):

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from gkm.networks.gkmnet.gkmnet import Block, GKMNet, ImageBlock, pyramid, upsample
-from gkm.networks.gkmnet.recurrent import State
 from gkm.networks.gkmnet.sram import SRAM, AttentiveBlock, ConvNorm
 from gkm.networks.network import check_size
 from gkm.networks.ops.attention import TripletAttention
+from gkm.networks.ops.conv_lstm import State
 
 HALO_ROWS = 4
 """More than a block's three convolutions, or a gate, or (at half the size) the Conv-LSTM reaches; a multiple of the

@@ -21,8 +21,8 @@ class Coefficients(nn.Module):
 
     def forward(self, features_BCHW: Tensor, state: State | None) -> tuple[Tensor, State]:
         """u ReLU(detail) + u, where u is the hidden state at twice its size; and the state, at half the features'."""
-        state = self.recurrent(functional.avg_pool2d(features_BCHW, 2), state)
-        coarse = functional.interpolate(state[0].contiguous(), scale_factor=2, mode="nearest")
+        hidden, state = self.recurrent(functional.avg_pool2d(features_BCHW, 2), state)
+        coarse = functional.interpolate(hidden.contiguous(), scale_factor=2, mode="nearest")
         detail = self.norm(self.detail(features_BCHW)).to(coarse.dtype)
         if torch.is_grad_enabled():
             return torch.addcmul(coarse, coarse, functional.relu(detail)), state

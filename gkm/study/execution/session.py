@@ -39,27 +39,14 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
     Raises InputError where no cluster answers at `address`.
     """
     folder: Path | None = None
-    if address == "local":
-        remove_leftovers()
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_parent()))
-        ray.init(
-            address="local",
-            num_cpus=cpus or len(os.sched_getaffinity(0)),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _temp_dir=str(folder),
-        )
-    else:
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(
-                f"{address}: no Ray cluster answers there ({reason}); start one, or use --ray local"
-            ) from None
     lost = False
     try:
+        if address == "local":
+            remove_leftovers()
+            folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_parent()))
+            _start_local(folder, cpus)
+        else:
+            _connect(address)
         yield
     except SessionLostError:
         lost = True
@@ -72,6 +59,25 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
         if folder is not None:
             _remove(folder, REMOVAL_SECONDS)
             remove_leftovers(REMOVAL_SECONDS)  # what those of a killed driver wrote after the start
+
+
+def _start_local(folder: Path, cpus: int | None) -> None:
+    ray.init(
+        address="local",
+        num_cpus=cpus or len(os.sched_getaffinity(0)),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        _temp_dir=str(folder),
+    )
+
+
+def _connect(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{address}: no Ray cluster answers there ({reason}); start one, or use --ray local") from None
 
 
 class Raylet:
@@ -103,13 +109,16 @@ def _abandon(folder: Path | None) -> None:
     ending = threading.Thread(target=ray.shutdown, daemon=True)
     ending.start()
     ending.join(SHUTDOWN_SECONDS)
-    if folder is None:
-        return
+    if folder is not None:
+        _kill_processes_of(folder)
+        ending.join(SHUTDOWN_SECONDS)
+
+
+def _kill_processes_of(folder: Path) -> None:
     for process in psutil.process_iter(["cmdline"]):
         if process.pid != os.getpid() and any(str(folder) in word for word in process.info["cmdline"] or ()):
             with contextlib.suppress(psutil.Error):
                 process.kill()
-    ending.join(SHUTDOWN_SECONDS)
 
 
 def remove_leftovers(seconds: float = 0.0) -> None:
@@ -121,8 +130,9 @@ def remove_leftovers(seconds: float = 0.0) -> None:
 
 
 def _remove(folder: Path, seconds: float) -> None:
-    """Remove `folder`, in which processes that are about to end may still write."""
+    """Remove `folder`, in which processes that are about to end may still write; those of Ray's own are killed."""
     until = time.monotonic() + seconds
+    _kill_processes_of(folder)
     while True:
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists() or time.monotonic() > until:

@@ -127,7 +127,7 @@ class MirroredStudy:
         stays = next((run for run in runs if run.info.run_id in self._prefer), runs[0])
         for run in runs:
             if run is not stays:
-                self.tracking.call("delete_run", run.info.run_id)
+                self.tracking.client.delete_run(run.info.run_id)
         return _Run.of(stays)
 
     # Trials and settings
@@ -248,7 +248,7 @@ class MirroredStudy:
             if key in run.tags and key not in wanted:
                 self._untag(run, key)
         if run.name != look.name:
-            self.tracking.call("update_run", run.id, name=look.name)
+            self.tracking.client.update_run(run.id, name=look.name)
             run.name = look.name
         if self.facts.data_fingerprint and not run.has_data:
             self.tracking.log_inputs(run.id, self._data())
@@ -271,7 +271,7 @@ class MirroredStudy:
             run.tags |= new
 
     def _untag(self, run: _Run, key: str) -> None:
-        self.tracking.call("delete_tag", run.id, key)
+        self.tracking.client.delete_tag(run.id, key)
         del run.tags[key]
 
 

@@ -131,7 +131,7 @@ def test_it_trains_goes_on_is_kept_registered_loaded_and_deblurs(
     assert np.array_equal(restored, restore_image(load_weights(best), pair.blurred_HW3))
     assert (restored != pair.blurred_HW3).any()
     assert look_inside(network, pair) is None
-    record = tracking.call("get_run", run.run_id)
+    record = tracking.client.get_run(run.run_id)
     assert record.data.params["model.kind"] == "toy"
 
     photo = tmp_path / "photo.png"

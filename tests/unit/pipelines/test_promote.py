@@ -23,10 +23,10 @@ def test_a_challenger_no_better_than_the_blurred_input_is_refused(invoke, worksp
 
 def test_rollback_restores_the_champion_before(invoke, workspace: Path) -> None:
     tracking = registry(workspace)
-    version = tracking.call("get_model_version", "gkmnet", "1")
-    tracking.call("create_model_version", "gkmnet", version.source, version.run_id)
+    version = tracking.client.get_model_version("gkmnet", "1")
+    tracking.client.create_model_version("gkmnet", version.source, version.run_id)
     for alias, number in (("champion", "2"), ("previous", "1")):
-        tracking.call("set_registered_model_alias", "gkmnet", alias, number)
+        tracking.client.set_registered_model_alias("gkmnet", alias, number)
     rehearsal = invoke(main, "--rollback", "--dry-run")
     assert rehearsal.stdout == "gkmnet version 1 would be champion again, in place of 2\n"
     assert aliases(tracking)["champion"] == 2

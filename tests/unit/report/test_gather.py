@@ -86,7 +86,7 @@ def test_the_registered_model_is_scored_on_the_test_photographs(
     assert summary.page == out
     assert summary.photographs == 2
     assert summary.gain == pytest.approx(summary.restored_psnr - summary.blurred["psnr"])
-    logged = tracking.call("get_run", study.run_id).data.metrics
+    logged = tracking.client.get_run(study.run_id).data.metrics
     assert logged["test/psnr"] == pytest.approx(summary.restored_psnr)
     assert logged["test/blurred_lpips"] == pytest.approx(summary.blurred["lpips"])
     text = out.read_text(encoding="utf-8")

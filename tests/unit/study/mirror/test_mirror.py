@@ -104,18 +104,18 @@ def show(tracking: Tracking, facts: StudyFacts, *rows: TrialRow) -> MirroredStud
 
 
 def run_of(tracking: Tracking, study: MirroredStudy, number: int) -> Any:
-    return tracking.call("get_run", study.trials[number].id)
+    return tracking.client.get_run(study.trials[number].id)
 
 
 def count_points(tracking: Tracking, run_id: str, metric: str = "val/psnr") -> int:
-    return len(tracking.call("get_metric_history", run_id, metric))
+    return len(tracking.client.get_metric_history(run_id, metric))
 
 
 def test_arms_may_have_any_name(tracking: Tracking, facts: StudyFacts) -> None:
     """Those of Table 4 have stars and brackets, which MLflow takes in values alone."""
     arms = {"SRAM*": "a", "SRAM(": "b", "Learned GCM (GKM)": "c", "Ärmel/µ": "d"}
     study = show(tracking, replace(facts, parameters=arms), row(0, 1, arm="SRAM*"))
-    shown = tracking.call("get_run", study.parent.id).data.params
+    shown = tracking.client.get_run(study.parent.id).data.params
     assert shown == {"space.SRAM_": "a", "space.SRAM_ 2": "b", "space.Learned GCM _GKM_": "c", "space._rmel/_": "d"}
     assert run_of(tracking, study, 0).data.tags["gkm.arm"] == "SRAM*"
 
@@ -223,7 +223,7 @@ def test_a_trial_goes_on_in_its_run(tracking: Tracking, facts: StudyFacts) -> No
     running.show(row(0, 5))
     assert run_of(tracking, running, 0).info.status == "FINISHED"
     for metric in ("val/psnr", "best/val/psnr", "seconds"):
-        points = tracking.call("get_metric_history", run.info.run_id, metric)
+        points = tracking.client.get_metric_history(run.info.run_id, metric)
         assert [point.step for point in points] == [1, 2, 3, 4, 5]
 
 
@@ -236,7 +236,7 @@ def test_seeds_hang_below_their_setting_which_has_mean_and_spread(tracking: Trac
         row(3, 1, "running", seed=1, group=2, rate=1e-2, arm="deep"),
     ]
     study = show(tracking, facts, *rows)
-    setting, unfinished = (tracking.call("get_run", study.settings[group].id) for group in (0, 2))
+    setting, unfinished = (tracking.client.get_run(study.settings[group].id) for group in (0, 2))
     assert setting.data.tags["mlflow.parentRunId"] == study.parent.id
     assert run_of(tracking, study, 1).data.tags["mlflow.parentRunId"] == setting.info.run_id
     assert run_of(tracking, study, 1).info.run_name == "quick / 1 wide seed 1"
@@ -256,7 +256,7 @@ def test_fresh_seeds_of_a_confirmation_hang_below_a_run_of_their_setting(trackin
         *(row(n, 2, score=19.0 + n, seed=n, group=0, rate=1e-3, phase="confirm") for n in (1, 2)),
     ]
     study = show(tracking, facts, *rows)
-    setting = tracking.call("get_run", study.settings[0].id)
+    setting = tracking.client.get_run(study.settings[0].id)
     assert run_of(tracking, study, 0).data.tags["mlflow.parentRunId"] == study.parent.id
     assert run_of(tracking, study, 2).data.tags["mlflow.parentRunId"] == setting.info.run_id
     assert run_of(tracking, study, 2).info.run_name == "quick / confirm 2"
@@ -275,7 +275,7 @@ def test_the_study_shows_how_it_ended(tracking: Tracking, facts: StudyFacts) -> 
     study = show(tracking, facts, *rows)
     spent = Spent(trials=3, epochs=6, hours=0.5)
     study.show_study(StudyResults("quick", rows, "interrupted", "Ctrl-C", spent=spent, objectives=facts.objectives))
-    run = tracking.call("get_run", study.parent.id)
+    run = tracking.client.get_run(study.parent.id)
     assert run.info.status == "KILLED"
     expected = {
         "best/val/psnr": 23.0,
@@ -293,7 +293,7 @@ def test_the_study_shows_how_it_ended(tracking: Tracking, facts: StudyFacts) -> 
     assert run.data.params == {"space.optim.learning_rate": "0.0001 to 0.01, logarithmic"}
     assert "searchFilter=tags.%60gkm.study%60%20%3D%20%27quick%27" in run.data.tags["mlflow.note.content"]
     again = show(tracking, facts, *rows)
-    run = tracking.call("get_run", again.parent.id)
+    run = tracking.client.get_run(again.parent.id)
     assert (run.info.status, "gkm.reason" in run.data.tags) == ("RUNNING", False)
 
 
@@ -304,13 +304,13 @@ def test_a_study_of_another_record_is_left_alone(tracking: Tracking, facts: Stud
     found = find_foreign(tracking, "quick", "r2")
     assert found is not None
     assert (found.run_id, found.record) == (theirs.parent.id, "/runs/records/quick.journal")
-    before = tracking.call("get_run", theirs.parent.id).to_dictionary()
+    before = tracking.client.get_run(theirs.parent.id).to_dictionary()
     study = show(tracking, mine, row(0, 1))
     assert study.conflict is not None
     assert "another study called quick" in study.conflict
     assert "/runs/records/quick.journal" in study.conflict
     assert study.parent.id != theirs.parent.id
-    assert tracking.call("get_run", theirs.parent.id).to_dictionary() == before
+    assert tracking.client.get_run(theirs.parent.id).to_dictionary() == before
     assert run_of(tracking, theirs, 0).info.status == "RUNNING"
     again = show(tracking, mine, row(0, 1))
     assert (again.parent.id, again.conflict) == (study.parent.id, None)
@@ -325,7 +325,7 @@ def test_a_study_of_another_record_is_left_alone(tracking: Tracking, facts: Stud
 def test_doubled_runs_become_one(tracking: Tracking, facts: StudyFacts) -> None:
     first = show(tracking, facts, row(0, 2), row(1, 1))
     for run_id in (first.parent.id, first.trials[0].id):
-        run = tracking.call("get_run", run_id)
+        run = tracking.client.get_run(run_id)
         tracking.create("double", dict(run.data.tags) | {"mlflow.runName": "double"})
     assert len(tracking.find({"gkm.record": "r1"})) == 5
     again = show(tracking, facts, row(0, 2), row(1, 1))
@@ -341,7 +341,7 @@ def test_a_number_of_other_settings_gets_another_run(tracking: Tracking, facts: 
     again = show(tracking, facts, row(0, 2), row(1, 1, rate=0.5))
     assert again.trials[0].id == first.trials[0].id
     assert again.trials[1].id != first.trials[1].id
-    old = tracking.call("get_run", first.trials[1].id)
+    old = tracking.client.get_run(first.trials[1].id)
     assert (old.info.status, old.data.tags["gkm.kind"]) == ("KILLED", "superseded")
 
 
@@ -431,7 +431,7 @@ def test_weights_and_pictures_are_kept_once(
     weights = tracking.download(run_id, "weights", tmp_path / "back")
     assert sorted(path.name for path in weights.iterdir()) == ["model.json", "model.safetensors"]
     assert tracking.download(run_id, "validation.parquet", tmp_path / "back").stat().st_size > 0
-    pictures = [entry.path for entry in tracking.call("list_artifacts", run_id, "images")]
+    pictures = [entry.path for entry in tracking.client.list_artifacts(run_id, "images")]
     assert len(pictures) == 4  # MLflow keeps a small copy of each
     assert tracking.picture_steps(run_id, "validation") == {1, 2}
     assert f"+step+1+timestamp+{round((BEGAN + SECOND + 0.123) * 1000)}+" in pictures[0]
@@ -441,7 +441,7 @@ def test_weights_and_pictures_are_kept_once(
     again = show(tracking, facts, row(0, 3, place=place))
     again.keep_files(row(0, 3, place=place))
     assert tracking.picture_steps(run_id, "validation") == {1, 2, 3}
-    assert len(tracking.call("list_artifacts", run_id, "images")) == 6
+    assert len(tracking.client.list_artifacts(run_id, "images")) == 6
     calls.clear()
     show(tracking, facts, row(0, 3, place=place)).keep_files(row(0, 3, place=place))
     assert not WRITES & set(calls)
@@ -514,11 +514,11 @@ def test_the_mirror_shows_rows_files_and_the_end(
     page.write_text("a page")
     mirror.attach(page, "report")
     assert mirror.flush(30)
-    assert tracking.call("get_run", mirror.run_ids()[0]).info.status == "RUNNING"
+    assert tracking.client.get_run(mirror.run_ids()[0]).info.status == "RUNNING"
     mirror.update(row(0, 2, place=place))
     assert mirror.finish(results(row(0, 2, place=place)), 30)
     assert mirror.study_run_id is not None
-    parent = tracking.call("get_run", mirror.study_run_id)
+    parent = tracking.client.get_run(mirror.study_run_id)
     assert (parent.info.status, parent.data.metrics["best/val/psnr"]) == ("FINISHED", 22.0)
     assert count_points(tracking, mirror.run_ids()[0]) == 2
     assert tracking.picture_steps(mirror.run_ids()[0], "validation") == {1, 2}
@@ -610,11 +610,11 @@ def test_runs_deleted_by_hand_come_back(tracking: Tracking, start: Start) -> Non
     mirror = start()
     mirror.update(row(0, 2, "running"))
     assert mirror.flush(30)
-    tracking.call("delete_run", mirror.run_ids()[0])
+    tracking.client.delete_run(mirror.run_ids()[0])
     mirror.update(row(0, 3))
     assert mirror.finish(results(row(0, 3)), 30)
     assert count_points(tracking, mirror.run_ids()[0]) == 3
-    assert tracking.call("get_run", mirror.run_ids()[0]).info.lifecycle_stage == "active"
+    assert tracking.client.get_run(mirror.run_ids()[0]).info.lifecycle_stage == "active"
 
 
 def test_a_mirror_closes_while_mlflow_hangs(start: Start, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> None:

@@ -1,8 +1,8 @@
-"""The Conv-LSTM and its replacement."""
+"""The Conv-LSTM."""
 
 import torch
 
-from gkm.networks.gkmnet.recurrent import ConvLSTM, PlainConv, tanh
+from gkm.networks.ops.conv_lstm import ConvLSTM, tanh
 
 
 def test_no_state_equals_a_state_of_zeros():
@@ -28,15 +28,6 @@ def test_forget_gate_keeps_and_input_gate_closes():
     shown, (_, kept) = cell(torch.randn(1, 3, 6, 6), (torch.randn(1, 4, 6, 6), memory))
     torch.testing.assert_close(kept, memory)
     torch.testing.assert_close(shown, memory.tanh())
-
-
-def test_replacement_is_one_convolution_without_memory():
-    plain = PlainConv(3, 4)
-    x = torch.randn(1, 3, 8, 8)
-    result, state = plain(x, None)
-    assert state is None
-    assert torch.equal(result, plain.conv(x))
-    assert sum(p.numel() for p in plain.parameters()) == 4 * 3 * 25 + 4
 
 
 def test_tanh_by_sigmoid_is_tanh_in_value_and_gradient():
