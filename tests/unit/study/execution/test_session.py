@@ -1,6 +1,7 @@
 """What local Ray sessions leave behind is removed, also while processes that are about to end still write there."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,8 +12,8 @@ import pytest
 from gkm.study.execution import session
 
 WRITER = """
-import pathlib, sys, time
-folder, until = pathlib.Path(sys.argv[1]), time.monotonic() + float(sys.argv[2])
+import os, pathlib, time
+folder, until = pathlib.Path(os.environ["FOLDER"]), time.monotonic() + 1.5
 number = 0
 print("writing", flush=True)
 while time.monotonic() < until:
@@ -36,13 +37,34 @@ def _pid_of_the_dead() -> int:
 def test_the_folder_of_a_killed_session_goes_though_a_dying_process_writes_into_it(tmp_path: Path) -> None:
     folder = tmp_path / f"gkm-ray-{_pid_of_the_dead()}-abc"
     folder.mkdir()
-    with subprocess.Popen([sys.executable, "-c", WRITER, folder, "1.5"], stdout=subprocess.PIPE) as writer:
+    environment = {**os.environ, "FOLDER": str(folder)}
+    with subprocess.Popen([sys.executable, "-c", WRITER], stdout=subprocess.PIPE, env=environment) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()
         session.remove_leftovers(seconds=20)
         assert writer.wait() == 0
     session.remove_leftovers(seconds=1)
     assert not folder.exists()
+
+
+def test_a_process_of_ray_that_outlived_its_session_is_ended(tmp_path: Path) -> None:
+    folder = tmp_path / f"gkm-ray-{_pid_of_the_dead()}-abc"
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", f"--session-dir={folder}"]) as agent:
+        session.remove_leftovers(seconds=5)
+        assert agent.wait(5) == -signal.SIGKILL
+    assert not folder.exists()
+
+
+def test_an_interrupted_start_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(folder: Path, cpus: int | None) -> None:
+        (folder / "session").mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "_start_local", interrupted)
+    with pytest.raises(KeyboardInterrupt), session.start_ray("local"):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_folder_of_a_session_that_runs_stays(tmp_path: Path) -> None:
