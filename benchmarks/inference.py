@@ -5,9 +5,11 @@
     python benchmarks/inference.py --compile         with torch.compile beside the others
     python benchmarks/inference.py --weights FILE    a checkpoint of the release instead of random weights
     python benchmarks/inference.py --threads 1       processor time of one thread: for a machine that others use too
+    python benchmarks/inference.py --network nrknet  NRKNet instead of GKMNet
 
-The peer is benchmarks/naive.py with the same weights; of the smaller image it is measured with its dense convolution
-laid out as usual, too. Every round runs each contender once; a ratio is the median of the ratios of the rounds, so that
+The peer is the network written down plainly (GKMNet: benchmarks/naive.py; NRKNet: tests/unit/networks/nrknet/plain.py)
+with the same weights and channels last; of the smaller image it is measured laid out as usual, too.
+Every round runs each contender once; a ratio is the median of the ratios of the rounds, so that
 a busy machine slows both. bfloat16 is left out where the processor has no instructions for it: it then takes ten times
 as long, whoever asks. "of peak" compares the multiply-adds that we carry out per second with a single 3x3 convolution
 64 -> 64 of the same precision, measured in the same run. Memory is the peak of a process of its own that runs one
@@ -32,12 +34,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from gkm.config import ModelConfig
-from gkm.networks import measure
-from gkm.networks.gkmnet.gkmnet import GKMNet
-from gkm.networks.gkmnet.official import export_official, load_official
+from gkm.config import GKMNetConfig, NRKNetConfig
+from gkm.networks import build, load_official, measure
+from gkm.networks.gkmnet import official as gkmnet_official
 from gkm.networks.gkmnet.strips import restore_by_strips
+from gkm.networks.nrknet import official as nrknet_official
 from gkm.training.context import has_bfloat16
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.unit.networks.nrknet.plain import PlainNRKNet
 
 SIZES = ((288, 416), (1120, 1680))
 Run = Callable[[Tensor], Tensor]
@@ -51,14 +56,15 @@ def clock() -> float:
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
-def random_weights(path: Path) -> None:
-    """A checkpoint of the official variant: its start, with the norms' statistics of a few images."""
+def random_weights(network: str, path: Path) -> None:
+    """A checkpoint in the authors' layout: a start, with the norms' statistics of a few images."""
     torch.manual_seed(0)
-    model = GKMNet(ModelConfig.official())
+    model = build(GKMNetConfig.official() if network == "gkmnet" else NRKNetConfig())
     with torch.no_grad():
         for _ in range(3):
             model(photograph(96, 96))
-    export_official(model, path)
+    export = gkmnet_official.export_official if network == "gkmnet" else nrknet_official.export_official
+    export(model, path)
 
 
 def photograph(height: int, width: int) -> Tensor:
@@ -67,19 +73,29 @@ def photograph(height: int, width: int) -> Tensor:
     return (shades + 0.02 * torch.randn_like(shades)).clamp(0, 1)
 
 
-def contender(name: str, weights: Path) -> Run:
+def naive_run(network: str, name: str, weights: Path) -> Run:
+    """The finest result of the plain formulation as a function."""
+    layout = torch.contiguous_format if AS_USUAL in name else torch.channels_last
+    state = load_file(weights) if weights.suffix == ".safetensors" else torch.load(weights, weights_only=True)
+    naive = NaiveGKMNet(blur_layout=layout).eval() if network == "gkmnet" else PlainNRKNet().eval()
+    naive.load_state_dict(state)
+    if network != "gkmnet":
+        naive.to(memory_format=layout)
+
+    def run(image: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in name):
+            outputs = naive(image) if network == "gkmnet" else naive(image.contiguous(memory_format=layout))[0]
+            return outputs[-1].float()
+
+    return run
+
+
+def contender(network: str, name: str, weights: Path) -> Run:
     """The finest result of one implementation as a function."""
     if name.startswith("naive"):
-        naive = NaiveGKMNet(blur_layout=torch.contiguous_format if AS_USUAL in name else torch.channels_last).eval()
-        naive.load_state_dict(load_file(weights) if weights.suffix == ".safetensors" else torch.load(weights))
-
-        def run(image: Tensor) -> Tensor:
-            with torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in name):
-                return naive(image)[-1].float()
-
-        return run
+        return naive_run(network, name, weights)
     dtype = torch.bfloat16 if "bfloat16" in name else torch.float32
-    ours = load_official(weights).for_inference(dtype)
+    ours = load_official(weights, network).for_inference(dtype)
     if COMPILED in name:
         compiled = torch.compile(ours)
         return lambda image: compiled(image)[-1]
@@ -100,12 +116,12 @@ def convolution_peak(dtype: torch.dtype) -> float:
     return 144 * 208 * 64 * 64 * 9 / min(seconds)
 
 
-def compare(weights: Path, height: int, width: int, rounds: int, others: list[str]) -> None:
+def compare(network: str, weights: Path, height: int, width: int, rounds: int, others: list[str]) -> None:
     """Print one table: seconds and ratios to naive, the distance to the peak, the difference of results."""
     names = [f"{who} {kind}" for kind in KINDS for who in ("naive", "ours")] + others
-    runs = {name: contender(name, weights) for name in names}
+    runs = {name: contender(network, name, weights) for name in names}
     image = photograph(height, width)
-    executed = measure(load_official(weights), height, width).executed_macs
+    executed = measure(load_official(weights, network), height, width).executed_macs
     with torch.no_grad():
         results, first_seconds = {}, {}
         for name, run in runs.items():
@@ -144,20 +160,22 @@ def compare(weights: Path, height: int, width: int, rounds: int, others: list[st
         raise SystemExit("the two implementations do not agree: the ratios mean nothing")
 
 
-def compare_memory(weights: Path, height: int, width: int) -> None:
+def compare_memory(network: str, weights: Path, height: int, width: int) -> None:
     """Print the peak of resident memory of each implementation, from a process of its own."""
     print(f"\npeak memory, {width} x {height} pixels (the process, and what the image added to it)")
     naive = 0
-    for name in ("naive float32", *(f"ours {kind}" for kind in KINDS), "ours float32 in strips"):
-        command = [sys.executable, __file__, "--weights", str(weights), "--memory-of", name, str(height), str(width)]
+    strips = ["ours float32 in strips"] if network == "gkmnet" else []
+    for name in ("naive float32", *(f"ours {kind}" for kind in KINDS), *strips):
+        command = [sys.executable, __file__, "--network", network, "--weights", str(weights)]
+        command += ["--memory-of", name, str(height), str(width)]
         before, peak = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
         naive = naive or peak
         print(f"{name:23} {peak / 2**20:6.0f} MiB, {(peak - before) / 2**20:6.0f} MiB; {peak / naive:4.0%} of naive")
 
 
-def report_memory(name: str, weights: Path, height: int, width: int) -> None:
+def report_memory(network: str, name: str, weights: Path, height: int, width: int) -> None:
     """Bytes at the peak before and after one image."""
-    run = contender(name, weights)
+    run = contender(network, name, weights)
     with torch.no_grad():
         run(photograph(64, 64))
         before = peak_bytes()
@@ -169,6 +187,7 @@ def main() -> None:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the smaller size alone, without memory")
+    parser.add_argument("--network", choices=("gkmnet", "nrknet"), default="gkmnet")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--weights", type=Path)
@@ -180,17 +199,17 @@ def main() -> None:
         weights = options.weights
         if weights is None:
             weights = Path(folder) / "weights.safetensors"
-            random_weights(weights)
+            random_weights(options.network, weights)
         if options.memory_of:
             name, height, width = options.memory_of
-            report_memory(name, weights, int(height), int(width))
+            report_memory(options.network, name, weights, int(height), int(width))
             return
         print(describe())
         compiled = [f"ours {kind} {COMPILED}" for kind in KINDS] if options.compile else []
-        compare(weights, *SIZES[0], options.rounds, [f"naive float32 {AS_USUAL}", *compiled])
+        compare(options.network, weights, *SIZES[0], options.rounds, [f"naive float32 {AS_USUAL}", *compiled])
         if not options.quick:
-            compare(weights, *SIZES[1], min(options.rounds, 3), [])
-            compare_memory(weights, *SIZES[-1])
+            compare(options.network, weights, *SIZES[1], min(options.rounds, 3), [])
+            compare_memory(options.network, weights, *SIZES[-1])
 
 
 if __name__ == "__main__":
