@@ -70,10 +70,9 @@ def main(
     from gkm.storage import absolute, join
     from gkm.study.design.design import load_space
 
-    design = load_space(space)
     limits: dict[str, Any] = {"trials": trials, "epochs": max_epochs, "hours": hours, "cost": cost}
-    if given := {name: limit for name, limit in limits.items() if limit is not None}:
-        design = design.within(replace(design.limits, **given))
+    design = load_space(space)
+    design = design.within(replace(design.limits, **{k: limit for k, limit in limits.items() if limit is not None}))
 
     from gkm.study.execution.opening import Study
     from gkm.study.execution.run import check_study, find_finished

@@ -60,6 +60,7 @@ def main(
         raise InputError("there is nothing to train on; give a prepared data set with --data")
 
     from gkm.storage import absolute, join
+    from gkm.study.execution.workers import WorkerGroup
     from gkm.study.single.display import TrainingDisplay
     from gkm.study.single.launch import Launch, train
     from gkm.study.single.repeating import compared, data_of, find_run
@@ -76,11 +77,7 @@ def main(
         return
     place = node_cache(cache, cache_limit, workspace, ray_address if workers > 1 else "local")
     launch = Launch(settings, absolute(data or ""), absolute(join(storage or workspace, "trials")), tracking, place)
-    group = None
-    if workers > 1:
-        from gkm.study.execution.workers import WorkerGroup
-
-        group = WorkerGroup(workers, gpus=float(gpus))
+    group = WorkerGroup(workers, gpus=float(gpus)) if workers > 1 else None
     launch.check(group)
     if first:
         launch = launch.repeat(first.run_id)

@@ -1,6 +1,6 @@
 """A tracking URI, or what MLflow raised, in; whether the store can be used, and if not why, out.
 
-Every failure a user can mend (no server there, no database, a folder that cannot be written) is found here, before
+Every failure that a user can fix (no server there, no database, a folder that cannot be written) is found here, before
 MLflow would retry it for minutes.
 """
 

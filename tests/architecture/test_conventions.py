@@ -7,7 +7,8 @@ from pathlib import PurePath
 import pytest
 
 MAX_FILE_LINES = 300
-MAX_FUNCTION_LINES = 90
+MAX_FUNCTION_LINES = 44
+"""Of its statements: a command's options and their help are no work."""
 MAX_MODULES = 15
 HOMELESS = {"util", "utils", "helper", "helpers", "common", "misc"}
 UNPICKLING = {"pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads", "joblib.load", "dill.load"}
@@ -18,8 +19,11 @@ def length_violations(module):
     lines = module.source.count("\n")
     found = [f"{module.path}: {lines} lines; look for the second noun in it"] if lines > MAX_FILE_LINES else []
     for node in ast.walk(module.tree):
-        if isinstance(node, FUNCTIONS) and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES:
-            found.append(f"{module.path}:{node.lineno}: {node.name} has {length} lines")
+        if not isinstance(node, FUNCTIONS):
+            continue
+        first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+        if (length := (node.end_lineno or 0) - first.lineno + 1) > MAX_FUNCTION_LINES:
+            found.append(f"{module.path}:{node.lineno}: {node.name} has {length} lines of statements")
     return found
 
 
@@ -94,7 +98,7 @@ def test_a_crowded_folder_is_found(make_module):
     ("rule", "path", "source"),
     [
         (length_violations, "gkm/a.py", "x = 1\n" * (MAX_FILE_LINES + 1)),
-        (length_violations, "gkm/a.py", "class A:\n    def f(self):\n" + "        x = 1\n" * MAX_FUNCTION_LINES),
+        (length_violations, "gkm/a.py", "class A:\n    def f(self):\n" + "        x = 1\n" * (MAX_FUNCTION_LINES + 1)),
         (name_violations, "gkm/utils.py", ""),
         (name_violations, "gkm/helpers/photos.py", ""),
         (name_violations, "gkm/data/photo_utils.py", ""),

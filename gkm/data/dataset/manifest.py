@@ -21,7 +21,7 @@ SCHEMA_VERSION: Literal[2] = 2
 
 
 CARD = "data_card.html"
-"""Lies beside the manifest and is of no account to it."""
+"""Lies beside the manifest, which does not mention it."""
 _DATASET_FILE = re.compile(
     rf"{re.escape(MANIFEST)}|{re.escape(CARD)}|({'|'.join(SPLITS)})-\d{{5}}(-[0-9a-f]{{8}})?\.parquet"
 )

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from gkm.training.selection import Selection
 if TYPE_CHECKING:
     from gkm.study.execution.interrupts import Interrupts
     from gkm.study.execution.trial_process import Job
+    from gkm.study.mirror.mirror import Mirror
 
 __all__ = ["Outcome", "Study", "Unwatched", "Watcher", "check_study", "find_finished", "run_study"]
 
@@ -101,10 +103,8 @@ def _run(
     watcher: Watcher,
 ) -> Outcome:
     from gkm.study.execution.interrupts import Interrupts
-    from gkm.study.execution.trial_process import MARKER, Job
+    from gkm.study.execution.trial_process import MARKER
 
-    assert record.lease is not None
-    marker = storage.join(study.place, MARKER)
     interrupts: Interrupts | None = None
     mirror = open_mirror(study, record, manifest, watcher.said)
     conductor: Conductor | None = None
@@ -114,31 +114,13 @@ def _run(
         record.set(state="running", reason=None)
         for number in record.numbers:
             mirror.update(record.row(number))
-        events = Events(trial=_to_both(watcher.trial, mirror.update), said=watcher.said)
-        conductor = Conductor(
-            record,
-            study.space,
-            seed=study.seed,
-            confirm=study.confirm,
-            complexity=complexity if wants_complexity(study.space) else None,
-            photographs=photograph_scores(record),
-            events=events,
-            price_per_hour=study.price_per_hour,
-        )
+        conductor = _conductor(study, record, mirror, watcher)
         watcher.began(record.results(), conductor.epochs)
-        storage.write_bytes(marker, json.dumps({"study": study.name, "record": record.id}).encode())
-        interrupts = Interrupts(lambda name: _stopping(conductor, watcher, name))
+        marker = json.dumps({"study": study.name, "record": record.id}).encode()
+        storage.write_bytes(storage.join(study.place, MARKER), marker)
+        interrupts = Interrupts(partial(_stopping, conductor, watcher))
         interrupts.install()
-        job = Job(study.data, study.place, record.id, _selection(study), study.cache, study.workers)
-        tick = _ticking(conductor, record, watcher)
-        for attempt in count(1):
-            if _trained(conductor, job, study, session, interrupts, tick):
-                break
-            failure = "Ray's process on this machine has died; the same command goes on"
-            if attempt > SESSIONS_LOST or conductor.stopping_reason is not None:
-                break
-            watcher.said("Ray's process on this machine has died; starting it again")
-            failure = None
+        failure = _train(study, record, conductor, session, interrupts, watcher)
     except KeyboardInterrupt:  # a second one, or one that came before they were looked after
         stopped = signal.SIGINT
         if conductor is not None:
@@ -155,6 +137,47 @@ def _run(
         return close(record, mirror, conductor, seen or stopped, failure, watcher)
     finally:
         mirror.close()
+
+
+def _conductor(study: Study, record: Record, mirror: Mirror, watcher: Watcher) -> Conductor:
+    def changed(row: TrialRow) -> None:
+        watcher.trial(row)
+        mirror.update(row)
+
+    return Conductor(
+        record,
+        study.space,
+        seed=study.seed,
+        confirm=study.confirm,
+        complexity=complexity if wants_complexity(study.space) else None,
+        photographs=photograph_scores(record),
+        events=Events(trial=changed, said=watcher.said),
+        price_per_hour=study.price_per_hour,
+    )
+
+
+def _train(
+    study: Study,
+    record: Record,
+    conductor: Conductor,
+    session: Callable[[], AbstractContextManager[None]],
+    interrupts: Interrupts,
+    watcher: Watcher,
+) -> str | None:
+    """Train all there is, in another Ray session where one was lost; what came in between, if anything did."""
+    from gkm.study.execution.trial_process import Job
+
+    objective = study.space.objectives[0]
+    selection = Selection(objective.metric, objective.mode)
+    job = Job(study.data, study.place, record.id, selection, study.cache, study.workers)
+    tick = _ticking(conductor, record, watcher)
+    for attempt in count(1):
+        if _trained(conductor, job, study, session, interrupts, tick):
+            return None
+        if attempt > SESSIONS_LOST or conductor.stopping_reason is not None:
+            break
+        watcher.said("Ray's process on this machine has died; starting it again")
+    return "Ray's process on this machine has died; the same command goes on"
 
 
 def _trained(
@@ -184,11 +207,6 @@ def _trained(
     return True
 
 
-def _selection(study: Study) -> Selection:
-    objective = study.space.objectives[0]
-    return Selection(objective.metric, objective.mode)
-
-
 def _stopping(conductor: Conductor, watcher: Watcher, name: str) -> None:
     running = len(conductor.in_flight)
     conductor.stop(name)
@@ -216,11 +234,3 @@ def _ticking(conductor: Conductor, record: Record, watcher: Watcher) -> Callable
                 conductor.stop("stopped by `gkm study stop`")
 
     return tick
-
-
-def _to_both(first: Callable[[TrialRow], None], second: Callable[[TrialRow], None]) -> Callable[[TrialRow], None]:
-    def both(row: TrialRow) -> None:
-        first(row)
-        second(row)
-
-    return both

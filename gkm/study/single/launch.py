@@ -196,7 +196,7 @@ def _train_on_workers(
     for error in failures:
         if isinstance(error, TrainingFailedError):
             raise InputError(
-                f"training failed on the workers ({last_line(error)}); mend that and start it again"
+                f"training failed on the workers ({last_line(error)}); correct that and start it again"
             ) from None
         raise error
 
