@@ -94,7 +94,8 @@ def _refusal(location: Location, error: ClientError, client: Any) -> str:
             return f"there is no bucket {bucket} at {endpoint}; create it, or correct the location"
         case "NoSuchKey" | "404":
             return "does not exist; correct the location"
-    return f"the server refuses {error.operation_name} ({code}: {_sentence(body.get('Message', ''))}); correct it on the server"
+    reason = f"{code}: {_sentence(body.get('Message', ''))}"
+    return f"the server refuses {error.operation_name} ({reason}); correct it on the server"
 
 
 def _sentence(text: object) -> str:

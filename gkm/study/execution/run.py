@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING
 
 from gkm import storage
@@ -171,24 +170,25 @@ def _train(
     selection = Selection(objective.metric, objective.mode)
     job = Job(study.data, study.place, record.id, selection, study.cache, study.workers)
     tick = _ticking(conductor, record, watcher)
-    for attempt in count(1):
-        if _trained(conductor, job, study, session, interrupts, tick):
+    for left in range(SESSIONS_LOST, -1, -1):
+        trouble = _session_trouble(conductor, job, study, session, interrupts, tick)
+        if trouble is None:
             return None
-        if attempt > SESSIONS_LOST or conductor.stopping_reason is not None:
+        if not left or conductor.stopping_reason is not None:
             break
-        watcher.said("Ray's process on this machine has died; starting it again")
-    return "Ray's process on this machine has died; the same command goes on"
+        watcher.said(f"{trouble}; starting it again")
+    return f"{trouble}; the same command goes on"
 
 
-def _trained(
+def _session_trouble(
     conductor: Conductor,
     job: Job,
     study: Study,
     session: Callable[[], AbstractContextManager[None]],
     interrupts: Interrupts,
     tick: Callable[[], None],
-) -> bool:
-    """Train all there is in one Ray session; False where the session was lost on the way."""
+) -> str | None:
+    """Train all there is in one Ray session; why the session was lost, if it was."""
     from gkm.study.execution.executor import execute
     from gkm.study.execution.session import Raylet, SessionLostError
 
@@ -201,10 +201,10 @@ def _trained(
                 tick()
 
             execute(conductor, job, concurrent=study.concurrent, interrupts=interrupts, on_tick=look_around)
-    except SessionLostError:
+    except SessionLostError as error:
         conductor.abandon()
-        return False
-    return True
+        return str(error)
+    return None
 
 
 def _stopping(conductor: Conductor, watcher: Watcher, name: str) -> None:

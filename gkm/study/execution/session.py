@@ -26,7 +26,7 @@ _LONGEST_FOLDER = 40
 
 
 class SessionLostError(BaseException):
-    """Ray's process on this machine is gone. No Exception, so that Tune does not try to tidy up."""
+    """Ray's process on this machine is gone, or did not start. No Exception, so that Tune does not try to tidy up."""
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
     A Ray of its own leaves nothing behind: its folder is removed at the end, or, if this process is killed, when the
     next one starts.
 
-    Raises InputError where no cluster answers at `address`.
+    Raises InputError where no cluster answers at `address`, SessionLostError where a Ray of its own does not start.
     """
     folder: Path | None = None
     lost = False
@@ -62,22 +62,29 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
 
 
 def _start_local(folder: Path, cpus: int | None) -> None:
-    ray.init(
-        address="local",
-        num_cpus=cpus or len(os.sched_getaffinity(0)),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        _temp_dir=str(folder),
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus or len(os.sched_getaffinity(0)),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _temp_dir=str(folder),
+        )
+    except Exception as error:  # Ray has no class of its own for it
+        raise SessionLostError(f"Ray did not start on this machine ({_first_line(error)})") from error
 
 
 def _connect(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = _first_line(error)
         raise InputError(f"{address}: no Ray cluster answers there ({reason}); start one, or use --ray local") from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
 
 
 class Raylet:

@@ -27,7 +27,10 @@ def _refusal(status, code, extra=""):
         (_refusal(403, "AccessDenied"), "access is denied; these credentials need the right s3:ListBucket"),
         (_refusal(404, "NoSuchBucket"), "there is no bucket photos at http://127.0.0.1"),
         (_refusal(507, "InsufficientStorage"), "the server is full; make room there"),
-        (_refusal(400, "Surprise"), "the server refuses ListObjectsV2 (Surprise: of hidden things); correct it on the server"),
+        (
+            _refusal(400, "Surprise"),
+            "the server refuses ListObjectsV2 (Surprise: of hidden things); correct it on the server",
+        ),
     ],
 )
 def test_a_refusal_says_what_to_mend(answers, answer, sentence):

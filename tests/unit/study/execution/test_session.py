@@ -12,14 +12,15 @@ import pytest
 from gkm.study.execution import session
 
 WRITER = """
-import os, pathlib, time
+import contextlib, os, pathlib, time
 folder, until = pathlib.Path(os.environ["FOLDER"]), time.monotonic() + 1.5
 number = 0
 print("writing", flush=True)
 while time.monotonic() < until:
     number += 1
-    folder.mkdir(exist_ok=True)
-    (folder / f"{number}.log").write_text("x")
+    with contextlib.suppress(OSError):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}.log").write_text("x")
 """
 
 
@@ -63,6 +64,17 @@ def test_an_interrupted_start_leaves_no_folder(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(session, "_start_local", interrupted)
     with pytest.raises(KeyboardInterrupt), session.start_ray("local"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_ray_that_does_not_start_is_a_lost_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**settings: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr(session.ray, "init", fail)
+    reason = r"did not start on this machine \(The current node timed out"
+    with pytest.raises(session.SessionLostError, match=reason), session.start_ray("local"):
         pass
     assert not list(tmp_path.iterdir())
 
