@@ -52,13 +52,15 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
         lost = True
         raise
     finally:
-        if lost:
-            _abandon(folder)
-        else:
-            ray.shutdown()
-        if folder is not None:
-            _remove(folder, REMOVAL_SECONDS)
-            remove_leftovers(REMOVAL_SECONDS)  # what those of a killed driver wrote after the start
+        try:
+            if lost:
+                _abandon(folder)
+            else:
+                ray.shutdown()
+        finally:
+            if folder is not None:
+                _remove(folder, REMOVAL_SECONDS)
+                remove_leftovers(REMOVAL_SECONDS)  # what those of a killed driver wrote after the start
 
 
 def _start_local(folder: Path, cpus: int | None) -> None:
