@@ -79,7 +79,7 @@ def ours(plan: Plan, *, limit_bytes: int | None = None, **options: int) -> Calla
         crops_per_photo=len(plan.epochs[0]) // plan.photos,
         workers=0,
     )
-    return lambda epoch: ((batch.blurred_B3HW, batch.sharp_B3HW) for batch in loader.epoch(epoch))
+    return lambda epoch: ((batch.input_BCHW, batch.sharp_B3HW) for batch in loader.epoch(epoch))
 
 
 def streamed(plan: Plan) -> Callable[[int], Batches]:

@@ -20,12 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from gkm import metrics
+from gkm.config import Input
 from gkm.data.dataset.pair import Pair
 from gkm.data.reading.noise import add_noise
+from gkm.errors import InputError
 from gkm.networks import Network, strips
 
 Restore = Callable[[Tensor], Tensor]
-"""A blurred photograph [1,3,H,W] in [0,1] in, the restored one of the same shape out."""
+"""What a network sees, [1,C,H,W] in [0,1] (the blurred photograph, C = 3), in; the restored one, [1,3,H,W], out."""
 
 
 LARGE_PIXELS = 4_000_000
@@ -49,6 +51,7 @@ def evaluate(
     restore: Restore | None,
     pairs: Iterable[Pair],
     *,
+    inputs: Sequence[Input] = ("blurred",),
     noise_sigma_8bit: float = 0.0,
     seed: int = 0,
     with_lpips: bool = True,
@@ -58,27 +61,29 @@ def evaluate(
     """Scores of `restore` on every pair, in their order; of the blurred photographs themselves if it is None.
 
     Args:
-        noise_sigma_8bit: standard deviation of Gaussian noise added to the blurred photograph, in 8-bit grey levels.
-            The noisy photograph is not clamped. What is drawn depends on `seed` and on the pair's scene and name alone:
-            every model sees the same noise, and a larger sigma gives the same noise, scaled.
+        inputs: which photographs of a pair `restore` sees, one after the other along its channels.
+        noise_sigma_8bit: standard deviation of Gaussian noise added to the blurred photograph, or to each view, in
+            8-bit grey levels. The sum is not clamped. What is drawn depends on `seed` and on the pair's scene and name
+            alone: every model of the same `inputs` sees the same noise, and a larger sigma gives the same noise, scaled.
         with_lpips: also compute LPIPS, the slowest of the three.
         device: where `restore` and the metrics compute.
         lpips_weights: see `gkm.metrics.lpips`.
 
     Raises:
         FloatingPointError: a restored photograph has values that are not finite.
-        InputError: a photograph is too small for the metrics, or LPIPS's weights cannot be had.
+        InputError: a photograph is too small for the metrics, or has no views that `inputs` name, or LPIPS's weights
+            cannot be had.
     """
     scores = []
     with torch.no_grad():
         for pair in pairs:
-            blurred_13HW = to_tensor(pair.blurred_HW3)
+            input_1CHW = to_input(pair.seen(("blurred",) if restore is None else inputs))
             if noise_sigma_8bit:
                 generator = _noise_generator(seed, pair)
-                blurred_13HW = add_noise(blurred_13HW, noise_sigma_8bit, generator)
-            blurred_13HW = blurred_13HW.to(device)
-            restored_13HW = blurred_13HW if restore is None else restore(blurred_13HW)
-            restored_13HW = _as_saved(restored_13HW, blurred_13HW.shape, f"{pair.scene}/{pair.name}")
+                input_1CHW = add_noise(input_1CHW, noise_sigma_8bit, generator)
+            input_1CHW = input_1CHW.to(device)
+            restored_13HW = input_1CHW if restore is None else restore(input_1CHW)
+            restored_13HW = _as_saved(restored_13HW, input_1CHW, f"{pair.scene}/{pair.name}")
             sharp_13HW = to_tensor(pair.sharp_HW3).to(device)
             score = ImageScore(
                 scene=pair.scene,
@@ -112,14 +117,14 @@ def restorer(model: nn.Module) -> Restore:
     LARGE_PIXELS pixels pass in strips, if the network can: the same result but for rounding, in much less memory.
     """
 
-    def restore(blurred_13HW: Tensor) -> Tensor:
-        if isinstance(model, Network) and blurred_13HW[0, 0].numel() > LARGE_PIXELS:
-            return strips.restore(model, blurred_13HW)
+    def restore(input_1CHW: Tensor) -> Tensor:
+        if isinstance(model, Network) and input_1CHW[0, 0].numel() > LARGE_PIXELS:
+            return strips.restore(model, input_1CHW)
         was_training = model.training
         model.eval()
         try:
             with torch.no_grad():
-                finest: Tensor = model(blurred_13HW)[-1]
+                finest: Tensor = model(input_1CHW)[-1]
                 return finest
         finally:
             model.train(was_training)
@@ -127,15 +132,32 @@ def restorer(model: nn.Module) -> Restore:
     return restore
 
 
-def restore_image(model: nn.Module, blurred_HW3: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """`model` applied to a photograph of uint8 or uint16, on the model's device; the result is uint8 of the same size.
+def restore_image(model: nn.Module, *photos_HW3: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """`model` applied to what it sees, on its own device; the result is uint8 of the same size.
 
-    Raises FloatingPointError if the result has values that are not finite.
+    That is a photograph of uint8 or uint16, or the left and then the right view of one: the model's `inputs`. Raises
+    InputError where there are more or fewer, or of different sizes, and FloatingPointError if the result has values
+    that are not finite.
     """
+    inputs = model.inputs if isinstance(model, Network) else ("blurred",)
+    if len(photos_HW3) != len(inputs):
+        raise InputError(
+            f"the network sees {_in_words(inputs)}, but was given {len(photos_HW3)} photographs; give it what it sees"
+        )
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    blurred_13HW = to_tensor(blurred_HW3).to(device)
-    restored_13HW = _as_saved(restorer(model)(blurred_13HW), blurred_13HW.shape, "the photograph")
-    return to_8bit(restored_13HW)
+    input_1CHW = to_input(photos_HW3).to(device)
+    return to_8bit(_as_saved(restorer(model)(input_1CHW), input_1CHW, "the photograph"))
+
+
+def to_input(photos_HW3: Sequence[npt.NDArray[Any]]) -> Tensor:
+    """What a network sees, photographs of uint8 or uint16, as [1,C,H,W] in [0,1]: one after the other as channels.
+
+    Raises InputError where their sizes differ.
+    """
+    sizes = [f"{photo_HW3.shape[1]}x{photo_HW3.shape[0]}" for photo_HW3 in photos_HW3]
+    if len(set(sizes)) > 1:
+        raise InputError(f"the views are {' and '.join(sizes)} pixels; give two views of one photograph, of one size")
+    return torch.cat([to_tensor(photo_HW3) for photo_HW3 in photos_HW3], dim=1)
 
 
 def to_tensor(image_HW3: npt.NDArray[Any]) -> Tensor:
@@ -153,8 +175,13 @@ def to_8bit(image_13HW: Tensor) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(levels_HW3.to(torch.uint8).cpu().numpy())
 
 
-def _as_saved(restored_13HW: Tensor, shape: torch.Size, photograph: str) -> Tensor:
-    """Float32, clamped and rounded to 8 bits, after a check that it is a picture of that shape at all."""
+def _in_words(inputs: Sequence[Input]) -> str:
+    return "one photograph" if inputs == ("blurred",) else f"its {' and '.join(inputs)} views"
+
+
+def _as_saved(restored_13HW: Tensor, input_1CHW: Tensor, photograph: str) -> Tensor:
+    """Float32, clamped and rounded to 8 bits, after a check that it is a picture of the input's size at all."""
+    shape = (1, 3, *input_1CHW.shape[-2:])
     if restored_13HW.shape != shape:
         raise ValueError(f"{photograph}: the restored shape is {list(restored_13HW.shape)}, not {list(shape)}")
     if not bool(torch.isfinite(restored_13HW).all()):

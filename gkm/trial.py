@@ -77,11 +77,6 @@ def run_trial(
         )
     torch.manual_seed(config.training.seed)
     model = build(config.model)
-    if model.inputs != ("blurred",):
-        raise InputError(
-            f"model.kind = {config.model.kind}: sees {' and '.join(model.inputs)} views, which training does not read "
-            "from data sets yet; choose settings that see the blurred photograph"
-        )
     batches, validation = agreed(context, partial(_open, config, data, context, cache), InputError)
     history = fit(
         model,
@@ -100,7 +95,7 @@ def _open(
     config: TrialConfig, data: str, context: TrainingContext, cache: NodeCache | str | None
 ) -> tuple[CropLoader, CachedSplit]:
     batches = CropLoader(
-        open_split(data, "train", cache),
+        open_split(data, "train", cache, inputs=config.model.inputs),
         batch_size=config.data.batch_size,
         crop_pixels=config.data.crop_pixels,
         crops_per_photo=config.data.crops_per_photo,
@@ -110,7 +105,7 @@ def _open(
         rank=context.rank,
         world_size=context.world_size,
     )
-    return batches, open_split(data, "validation", cache)
+    return batches, open_split(data, "validation", cache, inputs=config.model.inputs)
 
 
 def _validation(split: CachedSplit, context: TrainingContext) -> Validate:
@@ -124,7 +119,8 @@ def _validation(split: CachedSplit, context: TrainingContext) -> Validate:
         timed = _Timed(restorer(model))
 
         def score() -> list[ImageScore]:
-            return evaluate(timed, (split[index] for index in share), with_lpips=False, device=context.device)
+            pairs = (split[index] for index in share)
+            return evaluate(timed, pairs, inputs=model.inputs, with_lpips=False, device=context.device)
 
         scores = agreed(context, score, FloatingPointError, InputError)
         photographs = _in_order(context.gather(list(zip(share, scores, strict=True))))
@@ -153,11 +149,11 @@ class _Timed:
         self._restore = restore
         self._seconds = self._megapixels = 0.0
 
-    def __call__(self, blurred_13HW: Tensor) -> Tensor:
-        began = self._now(blurred_13HW)
-        restored_13HW = self._restore(blurred_13HW)
+    def __call__(self, input_1CHW: Tensor) -> Tensor:
+        began = self._now(input_1CHW)
+        restored_13HW = self._restore(input_1CHW)
         self._seconds += self._now(restored_13HW) - began
-        self._megapixels += blurred_13HW[0, 0].numel() / 1e6
+        self._megapixels += input_1CHW[0, 0].numel() / 1e6
         return restored_13HW
 
     def metrics(self) -> Metrics:
@@ -192,7 +188,7 @@ def before_after(model: Network, split: CachedSplit, photos: int = 2) -> np.ndar
     rows = []
     for index in range(min(photos, len(split))):
         pair = split[index]
-        restored = restore_image(model, pair.blurred_HW3)
+        restored = restore_image(model, *pair.seen(model.inputs))
         height, width = restored.shape[:2]
         top, left = max(0, (height - PICTURE_PIXELS) // 2), max(0, (width - PICTURE_PIXELS) // 2)
         window = np.s_[top : top + PICTURE_PIXELS, left : left + PICTURE_PIXELS]

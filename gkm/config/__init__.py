@@ -1,6 +1,6 @@
 """Frozen, validated settings of a trial; see `gkm.config.trial`."""
 
-from gkm.config.base import NetworkConfig, Settings
+from gkm.config.base import Input, NetworkConfig, Settings
 from gkm.config.dpdnet import DPDNetConfig
 from gkm.config.gkmnet import GKMNetConfig
 from gkm.config.networks import AnyNetworkConfig, network_kinds, register_settings, settings_class
@@ -24,6 +24,7 @@ __all__ = [
     "DPDNetConfig",
     "DataConfig",
     "GKMNetConfig",
+    "Input",
     "LossConfig",
     "ModelConfig",
     "NRKNetConfig",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
+
+Input = Literal["blurred", "left", "right"]
+"""A photograph that a network sees: the blurred one, or one of its two dual-pixel views."""
 
 
 class Settings(BaseModel):
@@ -16,6 +21,11 @@ class NetworkConfig(Settings):
 
     kind: str
     """Which network it is: "gkmnet", and so on."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the network sees, in the order of its channels."""
+        return ("blurred",)
 
     @property
     def smallest_crop_pixels(self) -> int:

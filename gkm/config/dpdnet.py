@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from gkm.config.base import NetworkConfig
+from gkm.config.base import Input, NetworkConfig
 
 
 class DPDNetConfig(NetworkConfig):
@@ -22,6 +22,11 @@ class DPDNetConfig(NetworkConfig):
     """Stages of the encoder, with a pooling between each two."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.4
     """Share of the numbers that training leaves out after each of the two deepest stages."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the network sees, in the order of its channels."""
+        return ("left", "right") if self.views == "dual" else ("blurred",)
 
     @property
     def num_scales(self) -> int:

@@ -54,7 +54,7 @@ def export_program(network: Network) -> ExportedProgram:
 
 
 def export_onnx(network: Network) -> ONNXProgram:
-    """The same as ONNX: input "blurred", output "restored"; write it with its `save(path)`.
+    """The same as ONNX: input "blurred" or, of views, "left_right", output "restored"; write it by its `save(path)`.
 
     Raises InputError where the packages for it are missing.
     """
@@ -68,7 +68,11 @@ def export_onnx(network: Network) -> ONNXProgram:
         # The exporter uses parts of PyTorch that are to change: nothing that a caller could do anything about.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            export_program(network), dynamo=True, verbose=False, input_names=["blurred"], output_names=["restored"]
+            export_program(network),
+            dynamo=True,
+            verbose=False,
+            input_names=["_".join(network.inputs)],
+            output_names=["restored"],
         )
     assert program is not None
     return program

@@ -11,15 +11,12 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from gkm.config import LossConfig, NetworkConfig
-
-Input = Literal["blurred", "left", "right"]
-"""A photograph that a network sees: the blurred one, or one of its two dual-pixel views."""
+from gkm.config import Input, LossConfig, NetworkConfig
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,8 @@ class Progress:
 class Network(nn.Module):
     """Blurred photographs in, restored ones at one or several scales out."""
 
-    inputs: tuple[Input, ...] = ("blurred",)
-    """What `forward` sees, in the order of its channels; a network may decide that by its settings."""
+    inputs: tuple[Input, ...]
+    """What `forward` sees, in the order of its channels: what its settings say."""
     smallest_side_pixels: ClassVar[int] = 16
     """Least height and width of a photograph."""
     size_multiple: int = 1
@@ -48,6 +45,7 @@ class Network(nn.Module):
         super().__init__()
         self.config: Any = config
         """The settings; subclasses declare which."""
+        self.inputs = config.inputs
 
     def forward(self, input_BCHW: Tensor) -> list[Tensor]:
         """Restored images (in [0, 1] but for over- and undershoot) to train on, from coarse to fine.

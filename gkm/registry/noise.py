@@ -65,7 +65,9 @@ def study_noise(
 ) -> NoiseStudy:
     """Score a model (see `gkm.registry.load`) on the test photographs of `data` at each noise level.
 
-    Every level, and every model, sees the same noise, scaled; it depends on `seed` and the photograph alone.
+    Every level, and every model, sees the same noise, scaled; it depends on `seed` and the photograph alone. A model
+    that sees dual-pixel views gets them noisy, each with noise of its own; what it is compared with stays the
+    photograph.
 
     Raises InputError for a model, data set or noise level that cannot be used.
     """
@@ -76,8 +78,9 @@ def study_noise(
     for sigma in sigmas_8bit:
         if not (math.isfinite(sigma) and 0 <= sigma <= 255):
             raise InputError(f"--sigma {sigma:g}: noise is given in 8-bit grey levels, from 0 to 255")
-    photos = open_split(data, "test", cache)
     model = load(tracking, selector)
+    inputs = model.model.inputs
+    photos = open_split(data, "test", cache, inputs=inputs)
     device = best_device()
     restore = restorer(model.model.to(device))
     levels, details = [], []
@@ -86,7 +89,9 @@ def study_noise(
         for name, function in (("restored", restore), ("blurred", None)):
             pairs = watch(f"sigma {sigma:g}, {name}", photos) if watch else photos
             try:
-                scores[name] = evaluate(function, pairs, noise_sigma_8bit=sigma, seed=seed, device=device)
+                scores[name] = evaluate(
+                    function, pairs, inputs=inputs, noise_sigma_8bit=sigma, seed=seed, device=device
+                )
             except FloatingPointError as error:
                 raise InputError(f"{model.name}: {error}; choose another --model") from None
         levels.append(NoiseLevel(sigma, mean_scores(scores["restored"]), mean_scores(scores["blurred"])))

@@ -77,15 +77,12 @@ def promote(
 
     Raises InputError where there is no challenger, it is the champion already, or it was rolled back.
     """
-    from gkm.data.reading.cache import open_split
-
     known = versions.aliases(tracking)
     challenger = _challenger(tracking, known, again)
     champion = known.get(CHAMPION)
-    photos = open_split(data, "test", cache)
-    scores = _scores(tracking, challenger, photos, watch)
+    scores, photos = _scores(tracking, challenger, data, cache, watch)
     opponent = "the blurred input" if champion is None else f"version {champion} (champion)"
-    opponent_scores = _scores(tracking, champion, photos, watch)
+    opponent_scores, _ = _scores(tracking, champion, data, cache, watch)
     promoted = scores["psnr"] > opponent_scores["psnr"]
     reason = (
         f"version {challenger} has {scores['psnr']:.3f} dB on {len(photos)} test photographs, "
@@ -143,17 +140,22 @@ def _challenger(tracking: Tracking, known: Mapping[str, int], again: bool) -> in
     return number
 
 
-def _scores(tracking: Tracking, version: int | None, photos: CachedSplit, watch: Watch | None) -> Scores:
-    """Means of a version, or of the blurred photographs for None."""
+def _scores(
+    tracking: Tracking, version: int | None, data: str, cache: NodeCache | str | None, watch: Watch | None
+) -> tuple[Scores, CachedSplit]:
+    """Means of a version, or of the blurred photographs for None, over the test photographs; with those."""
+    from gkm.data.reading.cache import open_split
     from gkm.evaluation import evaluate, mean_scores, restorer
     from gkm.training.context import best_device
 
     device = best_device()
-    restore = None if version is None else restorer(versions.load(tracking, version).model.to(device))
+    model = None if version is None else versions.load(tracking, version).model.to(device)
+    restore, inputs = (None, ("blurred",)) if model is None else (restorer(model), model.inputs)
+    photos = open_split(data, "test", cache, inputs=inputs)
     label = "blurred input" if version is None else f"version {version}"
     pairs = watch(label, photos) if watch else photos
     try:
-        return mean_scores(evaluate(restore, pairs, with_lpips=False, device=device))
+        return mean_scores(evaluate(restore, pairs, inputs=inputs, with_lpips=False, device=device)), photos
     except FloatingPointError as error:
         raise InputError(f"{REGISTERED_NAME} {label}: {error}; register a version that works") from None
 

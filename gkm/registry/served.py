@@ -2,19 +2,27 @@
 
 The model carries this package's source, so that it loads wherever its pinned requirements are installed. It takes one
 RGB photograph, height x width x 3, uint8, of at least 16 pixels a side, and returns the restored one of the same size.
+Where the network sees dual-pixel views, it takes both by name: {"left": photograph, "right": photograph}.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import warnings
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from gkm.config import network_from_dict
+from gkm.errors import InputError
+
+Photo = npt.NDArray[np.uint8]
 
 WEIGHTS_FOLDER = "data/weights"
 """Where the weights directory lies inside the MLflow model."""
@@ -33,11 +41,19 @@ class ServedModel:
 
         self._model = load_weights(weights).to(best_device())
 
-    def predict(self, photo_HW3: npt.NDArray[np.uint8], params: dict[str, Any] | None = None) -> npt.NDArray[np.uint8]:
-        """The restored photograph, height x width x 3, uint8."""
+    def predict(self, seen: Photo | Mapping[str, Photo], params: dict[str, Any] | None = None) -> Photo:
+        """The restored photograph, height x width x 3, uint8.
+
+        Raises InputError where what is `seen` is not what the network sees.
+        """
         from gkm.evaluation import restore_image
 
-        return restore_image(self._model, photo_HW3)
+        inputs = self._model.inputs
+        if not isinstance(seen, Mapping):
+            return restore_image(self._model, seen)
+        if set(seen) != set(inputs):
+            raise InputError(f"the network sees {' and '.join(inputs)}, but was given {', '.join(seen) or 'nothing'}")
+        return restore_image(self._model, *(seen[name] for name in inputs))
 
 
 def save(weights: Path, folder: Path, run_id: str) -> None:
@@ -47,7 +63,10 @@ def save(weights: Path, folder: Path, run_id: str) -> None:
         from mlflow.pyfunc import save_model
         from mlflow.types import Schema, TensorSpec
 
-    photo = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, 3))])
+    settings = network_from_dict(json.loads((weights / "model.json").read_text(encoding="utf-8")), str(weights))
+    alone = settings.inputs == ("blurred",)
+    photo = TensorSpec(np.dtype(np.uint8), (-1, -1, 3))
+    views = [TensorSpec(photo.type, photo.shape, name) for name in settings.inputs]
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         named = Path(temporary) / Path(WEIGHTS_FOLDER).name
         named.mkdir()
@@ -59,8 +78,8 @@ def save(weights: Path, folder: Path, run_id: str) -> None:
             data_path=str(named),
             code_paths=[str(Path(__file__).parents[1])],
             mlflow_model=Model(run_id=run_id),
-            signature=ModelSignature(photo, photo),
-            input_example=_example(),
+            signature=ModelSignature(Schema([photo] if alone else views), Schema([photo])),
+            input_example=_example() if alone else {name: _example() for name in settings.inputs},
             pip_requirements=requirements(),
         )
 
@@ -70,7 +89,7 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS]
 
 
-def _example() -> npt.NDArray[np.uint8]:
+def _example() -> Photo:
     rows, columns = np.indices((32, 48))
     return np.stack([rows * 8, columns * 5, rows + columns], axis=-1).astype(np.uint8)
 

@@ -26,7 +26,10 @@ CHAMPION = "champion"
 PREVIOUS = "previous"
 """The champion before, to roll back to."""
 
-_DESCRIPTION = "Defocus deblurring: a photograph (RGB, uint8, of any size) in, the restored one out."
+_DESCRIPTION = (
+    "Defocus deblurring: a photograph (RGB, uint8, of any size), or its left and right dual-pixel views where the "
+    "version was trained on them, in; the restored photograph out."
+)
 _CARRIED_TAGS = ("gkm.data", "gkm.fingerprint", "gkm.git_commit", "gkm.seed", "gkm.trial")
 """Tags of the training run that a version repeats."""
 _ANNOUNCED = "gkm.announced"

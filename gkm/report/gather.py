@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from gkm.data.dataset.manifest import Manifest
+from gkm.config import Input
+from gkm.data.dataset.manifest import Manifest, read_manifest
 from gkm.data.dataset.pair import Pair
 from gkm.data.photos import Pixels
 from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
@@ -90,9 +91,9 @@ def report_study(
     best = study.best
     if best is None:
         raise InputError(f"study {study.name}: has no validated trial to report; see the reasons in its trials")
-    photos = open_split(data, "test", cache)
-    _refuse_other_data(study, photos.manifest, data)
+    _refuse_other_data(study, read_manifest(data), data)
     loaded = _registered_model(tracking, study, best)
+    photos = open_split(data, "test", cache, inputs=loaded.model.inputs)
     tests = _score(loaded, photos, lpips_weights, watch)
     gains = tests.gains_db
     tests = replace(
@@ -119,7 +120,7 @@ def report_study(
         provenance=_provenance(study, best, loaded, photos.manifest),
         kernels=_kernels(loaded.model, best),
         dataset=_describe(photos.manifest),
-        example_note=_example_note(len(photos)),
+        example_note=_example_note(len(photos), loaded.model.inputs),
     )
     artifacts.keep(tracking, study, page)
     return ReportSummary(page, len(photos), blurred, restored)
@@ -147,11 +148,11 @@ def _score(
     loaded: LoadedModel, photos: CachedSplit, lpips_weights: str | Path | None, watch: Watch | None
 ) -> TestScores:
     device = best_device()
-    restore = restorer(loaded.model.to(device))
+    restore, inputs = restorer(loaded.model.to(device)), loaded.model.inputs
     kept: list[Photo] = []
 
-    def restore_and_keep(blurred_13HW: Tensor) -> Tensor:
-        restored_13HW = restore(blurred_13HW)
+    def restore_and_keep(input_1CHW: Tensor) -> Tensor:
+        restored_13HW = restore(input_1CHW)
         if len(photos) <= MOST_EXAMPLES:  # all will be shown, and restoring one again is the slowest part of a report
             kept.append(to_8bit(restored_13HW))
         return restored_13HW
@@ -159,14 +160,14 @@ def _score(
     def scores(label: str, restore: Restore | None) -> list[ImageScore]:
         pairs = watch(label, photos) if watch else photos
         try:
-            return evaluate(restore, pairs, device=device, lpips_weights=lpips_weights)
+            return evaluate(restore, pairs, inputs=inputs, device=device, lpips_weights=lpips_weights)
         except FloatingPointError as error:
             raise InputError(f"{loaded.name}: {error}; register a version that works") from None
 
     blurred, restored = scores("blurred photographs", None), scores("restored photographs", restore_and_keep)
     gains = [after.psnr - before.psnr for before, after in zip(blurred, restored, strict=True)]
     examples = [
-        _example(photos[i], kept[i] if kept else restore_image(loaded.model, photos[i].blurred_HW3))
+        _example(photos[i], kept[i] if kept else restore_image(loaded.model, *photos[i].seen(inputs)))
         for i in choose_examples(gains)
     ]
     return TestScores(blurred=blurred, restored=restored, examples=examples)
@@ -202,10 +203,16 @@ def choose_examples(gains_db: Sequence[float]) -> list[int]:
     return [order[0], order[len(order) // 2], order[-1]]
 
 
-def _example_note(count: int) -> str:
-    if count <= MOST_EXAMPLES:
-        return "All test photographs." if count > 1 else "The test photograph."
-    return "The test photographs with the largest, the median and the smallest gain in PSNR."
+def _example_note(count: int, inputs: Sequence[Input]) -> str:
+    if count > MOST_EXAMPLES:
+        note = "The test photographs with the largest, the median and the smallest gain in PSNR."
+    else:
+        note = "All test photographs." if count > 1 else "The test photograph."
+    if inputs == ("blurred",):
+        return note
+    return (
+        f"{note} The network saw their {' and '.join(inputs)} views; shown, and scored as blurred, are the photographs."
+    )
 
 
 def _example(pair: Pair, restored_HW3: Photo) -> Example:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from gkm.evaluation import to_8bit, to_tensor
+from gkm.evaluation import to_8bit, to_input
 from gkm.networks import Network
 from gkm.networks.kinds import kind_of
 from gkm.report.evidence import Inside
@@ -22,21 +22,21 @@ MOST_MAPS = 6
 
 
 def look_inside(model: Network, pair: Pair) -> Inside | None:
-    """What `model`, on its own device, does with the blurred photograph of `pair`, with the middle of a large one.
+    """What `model`, on its own device, does with what it sees of `pair`, with the middle of a large photograph.
 
     None for networks that are not to be looked into.
     """
     look = kind_of(model).look_inside
     if look is None:
         return None
-    blurred_HW3 = _middle(pair.blurred_HW3)
+    middles_HW3 = [_middle(photo_HW3) for photo_HW3 in pair.seen(model.inputs)]
     device = next(model.parameters()).device
-    view = look(model, to_tensor(blurred_HW3).to(device))
+    view = look(model, to_input(middles_HW3).to(device))
     shown = [] if view.maps_KHW is None else _strongest(view.maps_KHW)
     return Inside(
         scene=pair.scene,
         name=pair.name,
-        whole=blurred_HW3.shape == pair.blurred_HW3.shape,
+        whole=middles_HW3[0].shape == pair.blurred_HW3.shape,
         results_HW3=[to_8bit(result_3HW[None]) for result_3HW in view.results_3HW],
         maps_KHW=[] if view.maps_KHW is None else list(view.maps_KHW[shown].float().cpu().numpy()),
         map_names=[view.map_names[index] for index in shown],

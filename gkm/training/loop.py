@@ -53,10 +53,10 @@ class TrainingDivergedError(RuntimeError):
 
 
 class PairedBatch(Protocol):
-    """Blurred and sharp crops, [B, 3, H, W] in [0, 1]."""
+    """Crops in [0, 1] of what the network sees, [B, C, H, W], and of the sharp photographs, [B, 3, H, W]."""
 
     @property
-    def blurred_B3HW(self) -> Tensor: ...
+    def input_BCHW(self) -> Tensor: ...
     @property
     def sharp_B3HW(self) -> Tensor: ...
 
@@ -202,12 +202,12 @@ def _train_epoch(
     total, steps = 0.0, 0
     failures: list[str] = []
     for batch in batches.epoch(epoch):
-        blurred_B3HW = batch.blurred_B3HW.to(context.device, non_blocking=True)
+        input_BCHW = batch.input_BCHW.to(context.device, non_blocking=True)
         sharp_B3HW = batch.sharp_B3HW.to(context.device, non_blocking=True)
         with torch.autocast(context.device.type, torch.bfloat16) if bfloat16 else nullcontext():
-            outputs = wrapped(blurred_B3HW)
+            outputs = wrapped(input_BCHW)
         outputs = [output.float() for output in outputs]
-        own = model.cost(outputs, blurred_B3HW, sharp_B3HW, config.loss, progress)
+        own = model.cost(outputs, input_BCHW, sharp_B3HW, config.loss, progress)
         loss = multi_scale_loss(outputs, sharp_B3HW, cost) if own is None else own
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call,unused-ignore]

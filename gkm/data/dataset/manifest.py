@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gkm import storage
+from gkm.config import Input
 from gkm.data.photos import SPLITS, Split
 from gkm.errors import InputError
 
@@ -47,8 +49,12 @@ class PairEntry(_Record):
 
     @property
     def photo_bytes(self) -> int:
-        """Bytes of one of the two decoded photographs."""
+        """Bytes of one of its decoded photographs."""
         return self.height * self.width * 3 * self.bits // 8
+
+    def has(self, inputs: Sequence[Input]) -> bool:
+        """Whether all of these photographs are there."""
+        return all(getattr(self, f"{name}_sha256") is not None for name in inputs)
 
 
 class ShardEntry(_Record):
@@ -120,12 +126,18 @@ class Manifest(_Record):
         content = {"fingerprint": self.fingerprint, **self.model_dump(mode="json", exclude_none=True)}
         return json.dumps({"checksum": _digest(content), **content}, indent=1) + "\n"
 
-    def require(self, split: Split, data: str | Path) -> None:
-        """InputError naming the data set `data` if it has no photographs of `split`."""
+    def require(self, split: Split, data: str | Path, inputs: Sequence[Input] = ("blurred",)) -> None:
+        """InputError naming the data set `data` if it has no photographs of `split`, or lacks what a network sees."""
         if split not in self.splits:
             there = ", ".join(name for name in SPLITS if name in self.splits)
             raise InputError(
                 f"{data}: has no {split} photographs, only {there}; add some and prepare the data set again"
+            )
+        without = next((entry for entry in self.splits[split].entries if not entry.has(inputs)), None)
+        if without is not None:
+            raise InputError(
+                f"{data}: has no dual-pixel views of {without.scene}/{without.name}, but the network sees "
+                f"{' and '.join(inputs)}; prepare it again with --views, or choose a network that sees the photograph"
             )
 
     def count(self, split: Split) -> int:

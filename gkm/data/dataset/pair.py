@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 
+from gkm.config import Input
 from gkm.data.dataset.encoding import Planes
 from gkm.data.photos import Pixels
 from gkm.errors import InputError
@@ -56,9 +57,17 @@ class Pair:
         if self.right_HW3 is not None:
             yield "right", self.right_HW3
 
+    def seen(self, inputs: Sequence[Input]) -> list[Pixels]:
+        """The photographs that a network with these `inputs` sees, in their order; InputError if one is missing."""
+        photos = dict(self.photographs())
+        for column in inputs:
+            if column not in photos:
+                raise InputError(
+                    f"{self.scene}/{self.name}: has no {column} view, which the network sees; prepare its data set "
+                    "again with --views"
+                )
+        return [photos[column] for column in inputs]
 
-class Sides(NamedTuple):
-    """A blurred photograph and its sharp partner, or the same window of both, colour by colour: 3 x height x width."""
 
-    blurred_3HW: Planes  # noqa: N815
-    sharp_3HW: Planes  # noqa: N815
+Window: TypeAlias = tuple[Planes, ...]
+"""Photographs of a pair, or the same window of each, colour by colour: 3 x height x width."""

@@ -12,7 +12,7 @@ import io
 import json
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gkm import storage
+from gkm.config import Input
 from gkm.data.dataset.encoding import BLOCK_PIXELS, ENCODING, Block, blocks_of, encode
 from gkm.data.dataset.manifest import SCHEMA_VERSION, PairEntry, ShardEntry
 from gkm.data.dataset.pair import Pair
@@ -28,7 +29,7 @@ from gkm.data.photos import Pixels
 
 PHOTOGRAPHS = ("blurred", "sharp", "left", "right")
 SIDES = PHOTOGRAPHS[:2]
-"""What training and evaluation need."""
+"""What training and evaluation need, but for networks that see views."""
 _FACTS = {
     **{name: pa.string() for name in ("scene", "name", "label")},
     "bits": pa.uint8(),
@@ -50,6 +51,11 @@ CHECKS = "gkm.crc32"
 """Key of the footer: for each block, the CRC-32 of each encoded photograph."""
 ZSTD_LEVEL = 1
 """Higher levels cost several times the time and save two or three hundredths (docs/decisions/0002-shards.md)."""
+
+
+def columns_for(inputs: Sequence[Input]) -> tuple[str, ...]:
+    """The photographs to read for a network that sees `inputs`."""
+    return SIDES if set(inputs) <= set(SIDES) else PHOTOGRAPHS
 
 
 class ShardWriter:

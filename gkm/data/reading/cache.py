@@ -6,11 +6,13 @@ What does not fit into the cache is read block by block from where it lies: slow
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gkm.config import Input
 from gkm.data.dataset.manifest import Manifest, PairEntry, read_manifest
-from gkm.data.dataset.pair import Pair, Sides
+from gkm.data.dataset.pair import Pair, Window
+from gkm.data.dataset.shard_file import columns_for
 from gkm.data.photos import Split
 from gkm.data.reading.cached_shard import CachedShard
 from gkm.data.reading.node_cache import NodeCache
@@ -31,20 +33,26 @@ class CachedSplit:
         split: Split,
         cache: NodeCache,
         buffer_bytes: int = BUFFER_BYTES,
+        inputs: Sequence[Input] = ("blurred",),
     ) -> None:
         """See `open_split`."""
         self.manifest: Manifest = read_manifest(data)
         self.split: Split = split
-        self._arguments = (str(data), split, cache, buffer_bytes)
-        self.manifest.require(split, data)
+        self.inputs: tuple[Input, ...] = tuple(inputs)
+        """What the network that this is read for sees."""
+        self.columns = columns_for(inputs)
+        """The photographs of each pair, in the order of a window."""
+        self._arguments = (str(data), split, cache, buffer_bytes, self.inputs)
+        self.manifest.require(split, data, inputs)
         shards = self.manifest.splits[split].shards
         self.entries: tuple[PairEntry, ...] = self.manifest.splits[split].entries
         buffer = BlockBuffer(buffer_bytes)
         self._pairs: list[tuple[CachedShard | StreamedShard, int]] = []
         self.streamed = 0
         """How many of the pairs are not in the cache."""
-        for shard, cached in zip(shards, cache.open(data, shards), strict=True):
-            self._pairs += [(cached or StreamedShard(data, shard, buffer), pair) for pair in range(len(shard.pairs))]
+        for shard, cached in zip(shards, cache.open(data, shards, self.columns), strict=True):
+            source = cached or StreamedShard(data, shard, buffer, self.columns)
+            self._pairs += [(source, pair) for pair in range(len(shard.pairs))]
             self.streamed += 0 if cached else len(shard.pairs)
         if self.streamed and cache.limit_bytes != 0:
             logging.getLogger(__name__).warning(
@@ -63,16 +71,15 @@ class CachedSplit:
 
     def __getitem__(self, index: int) -> Pair:
         entry = self.entries[index]
-        blurred_3HW, sharp_3HW = self.window(index, 0, 0, entry.height, entry.width)
-        return Pair(
-            entry.scene, entry.name, blurred_3HW.transpose(1, 2, 0), sharp_3HW.transpose(1, 2, 0), label=entry.label
-        )
+        window = zip(self.columns, self.window(index, 0, 0, entry.height, entry.width), strict=True)
+        photos = {f"{column}_HW3": photo_3HW.transpose(1, 2, 0) for column, photo_3HW in window}
+        return Pair(entry.scene, entry.name, label=entry.label, **photos)
 
     def __iter__(self) -> Iterator[Pair]:
         return (self[index] for index in range(len(self)))
 
-    def window(self, index: int, top: int, left: int, height: int, width: int) -> Sides:
-        """A window of both photographs of a pair; InputError if it has to be read and is damaged."""
+    def window(self, index: int, top: int, left: int, height: int, width: int) -> Window:
+        """The same window of each of `columns` of a pair; InputError if it has to be read and is damaged."""
         shard, pair = self._pairs[index]
         return shard.window(pair, top, left, height, width)
 
@@ -85,6 +92,7 @@ def open_split(
     split: Split,
     cache: NodeCache | str | Path | None = None,
     *,
+    inputs: Sequence[Input] = ("blurred",),
     buffer_bytes: int = BUFFER_BYTES,
 ) -> CachedSplit:
     """The pairs of `split` of the data set in `data`, local or in S3.
@@ -94,9 +102,10 @@ def open_split(
     Args:
         cache: where this node keeps decoded photographs, and how many; a folder is a cache without a limit, None the
             node's `default_cache()`.
+        inputs: what a network will see; the dual-pixel views are read only where they are among them.
         buffer_bytes: memory for blocks of the pairs that are not cached.
 
-    Raises InputError if there is no such data set or split, if a shard differs from the manifest, or if the cache
-    folder cannot be used.
+    Raises InputError if there is no such data set or split, if it lacks some of the `inputs`, if a shard differs from
+    the manifest, or if the cache folder cannot be used.
     """
-    return CachedSplit(data, split, cache if isinstance(cache, NodeCache) else NodeCache(cache), buffer_bytes)
+    return CachedSplit(data, split, cache if isinstance(cache, NodeCache) else NodeCache(cache), buffer_bytes, inputs)

@@ -3,7 +3,7 @@
 The crops of an epoch follow from the seed and the epoch alone. A rank takes its share of each batch, so that the
 same global batches are seen with one worker or with several, and starting at a batch needs no replay.
 
-Shape letters: B batch, H height, W width.
+Shape letters: B batch, C three channels for each photograph that the network sees, H height, W width.
 """
 
 from __future__ import annotations
@@ -32,20 +32,25 @@ KEPT_BATCHES = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops of blurred photographs and of their sharp partners, float32 in [0, 1]; noise may go beyond."""
+    """Crops of what the network sees and of the sharp partners, float32 in [0, 1]; noise may go beyond.
 
-    blurred_B3HW: Tensor  # noqa: N815
+    The input is the blurred photograph, or its left and then its right view: the split's `inputs`, in their order.
+    """
+
+    input_BCHW: Tensor  # noqa: N815
     sharp_B3HW: Tensor  # noqa: N815
 
 
 class CropLoader:
-    """Random paired crops of a split.
+    """Random paired crops of a split: all photographs of a pair are cut, mirrored and turned alike.
+
+    Mirroring and turning do not exchange the views: what was the left one in the data set stays the left one.
 
     Args:
         batch_size: crops per batch over all ranks; each rank gets batch_size // world_size of them, at least one.
         crops_per_photo: crops of each photograph in an epoch. The last batch is filled with crops of random ones.
         flips: adds mirror images and quarter turns to the paper's random crop.
-        noise_sigma_8bit: standard deviation of the noise added to blurred crops, in 8-bit grey levels.
+        noise_sigma_8bit: standard deviation of the noise added to what the network sees, in 8-bit grey levels.
         workers: threads that make batches ahead of time. Left out: none if all pairs are cached, for then a batch costs
             less than handing it over; else as many as hide the way to the storage.
 
@@ -79,7 +84,10 @@ class CropLoader:
         self.rank = rank
         self.share = max(1, batch_size // world_size)
         self.global_batch_size = self.share * world_size
-        self._memory = BatchMemory((self.share, 3, crop_pixels, crop_pixels), keep=KEPT_BATCHES * 2)
+        self._inputs, self._sharps = (
+            BatchMemory((self.share, channels, crop_pixels, crop_pixels), keep=KEPT_BATCHES)
+            for channels in (3 * len(split.inputs), 3)
+        )
         self.workers = workers if workers is not None else (STREAMING_WORKERS if split.streamed else 0)
 
     @property
@@ -104,18 +112,20 @@ class CropLoader:
         yield from in_order(partial(self._batch, crops), chosen, self.workers)
 
     def _batch(self, crops: Crops, chosen: range) -> Batch:
-        blurred_B3HW, sharp_B3HW = self._memory.tensor(), self._memory.tensor()
+        input_BCHW, sharp_B3HW = self._inputs.tensor(), self._sharps.tensor()
         for place, index in enumerate(chosen):
             photo = int(crops.photo[index])
             entry = self.split.entries[photo]
             top, left = corner(crops, index, entry.height, entry.width, self.crop_pixels)
-            blurred_3HW, sharp_3HW = self.split.window(photo, top, left, self.crop_pixels, self.crop_pixels)
-            _scale(turned(blurred_3HW, crops, index), blurred_B3HW[place])
-            _scale(turned(sharp_3HW, crops, index), sharp_B3HW[place])
+            window = self.split.window(photo, top, left, self.crop_pixels, self.crop_pixels)
+            crop_3HW = dict(zip(self.split.columns, window, strict=True))
+            for channel, name in zip(range(0, input_BCHW.shape[1], 3), self.split.inputs, strict=True):
+                _scale(turned(crop_3HW[name], crops, index), input_BCHW[place, channel : channel + 3])
+            _scale(turned(crop_3HW["sharp"], crops, index), sharp_B3HW[place])
             if self.noise_sigma_8bit:
                 generator = torch.Generator().manual_seed(int(crops.noise_seed[index]))
-                blurred_B3HW[place] = add_noise(blurred_B3HW[place], self.noise_sigma_8bit, generator)
-        return Batch(blurred_B3HW, sharp_B3HW)
+                input_BCHW[place] = add_noise(input_BCHW[place], self.noise_sigma_8bit, generator)
+        return Batch(input_BCHW, sharp_B3HW)
 
 
 def _scale(crop_3HW: Planes, target_3HW: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Shards in, decoded files on the node's own disk out: each made once, whatever happens, within a limit of bytes.
 
-For every shard there is a file `KEY.planes`, which gets its name when it is verified and whole. Whoever fills it holds
+For every shard there is a file `KEY.planes`, with dual-pixel views another, which gets its name when it is verified and
+whole. Whoever fills it holds
 the lock of `KEY.lock`; whoever uses it, or fills the file that will become it, shares the lock of that file itself. The
 kernel frees locks however a process ends: so what a killed filler left is known, and what is in use is never evicted.
 The time of a file tells when it was last opened.
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gkm.data.dataset.manifest import ShardEntry
+from gkm.data.dataset.shard_file import SIDES
 from gkm.data.reading.cached_shard import CachedShard, decoded_bytes, fill
 from gkm.errors import InputError
 
@@ -49,8 +51,10 @@ class NodeCache:
         """The folder on this node."""
         return Path(self.place) if self.place is not None else default_cache()
 
-    def open(self, data: str | Path, shards: Sequence[ShardEntry]) -> list[CachedShard | None]:
-        """The shards of the data set `data`, decoded and mapped; None for those that there is no room for.
+    def open(
+        self, data: str | Path, shards: Sequence[ShardEntry], columns: Sequence[str] = SIDES
+    ) -> list[CachedShard | None]:
+        """The photographs `columns` of the data set's shards, decoded and mapped; None for shards without room.
 
         The first on a node fills the cache, several processes share the work. Raises InputError if a shard is damaged,
         or if the folder cannot be used.
@@ -62,14 +66,14 @@ class NodeCache:
 
         def opened_unless_busy(shard: ShardEntry) -> None:
             with suppress(_BusyError):
-                opened[shard.sha256] = self._open(data, shard, wait=False)
+                opened[shard.sha256] = self._open(data, shard, columns, wait=False)
 
         try:
             with ThreadPoolExecutor(min(FILLERS, os.cpu_count() or 1)) as pool:
                 list(pool.map(opened_unless_busy, shards))
             for shard in shards:  # those that others were filling meanwhile
                 if shard.sha256 not in opened:
-                    opened[shard.sha256] = self._open(data, shard, wait=True)
+                    opened[shard.sha256] = self._open(data, shard, columns, wait=True)
         except OSError as error:
             raise self._unusable(error) from None
         return [opened[shard.sha256] for shard in shards]
@@ -82,23 +86,24 @@ class NodeCache:
         if self.place is None:
             _refuse_foreign(self.folder)
 
-    def _open(self, data: str | Path, shard: ShardEntry, *, wait: bool) -> CachedShard | None:
-        path = self.folder / f"{shard.sha256[:32]}.planes"
-        if cached := _mapped(path, shard):
+    def _open(self, data: str | Path, shard: ShardEntry, columns: Sequence[str], *, wait: bool) -> CachedShard | None:
+        views = "" if columns == SIDES else "-views"
+        path = self.folder / f"{shard.sha256[:32]}{views}.planes"
+        if cached := _mapped(path, shard, columns):
             return cached
         with _filling(path.with_suffix(".lock"), wait):
-            return _mapped(path, shard) or self._filled(path, data, shard)
+            return _mapped(path, shard, columns) or self._filled(path, data, shard, columns)
 
-    def _filled(self, path: Path, data: str | Path, shard: ShardEntry) -> CachedShard | None:
+    def _filled(self, path: Path, data: str | Path, shard: ShardEntry, columns: Sequence[str]) -> CachedShard | None:
         """Makes the file of a shard; None if there is no room for it."""
         partial = path.with_name(f".{path.name}.partial")
-        descriptor = self._reserve(partial, decoded_bytes(shard))
+        descriptor = self._reserve(partial, decoded_bytes(shard, columns))
         if descriptor is None:
             return None
         try:
-            fill(partial, data, shard)
+            fill(partial, data, shard, columns)
             partial.replace(path)
-            return CachedShard(descriptor, shard)
+            return CachedShard(descriptor, shard, columns)
         finally:
             os.close(descriptor)
             with suppress(OSError):
@@ -160,7 +165,7 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _mapped(path: Path, shard: ShardEntry) -> CachedShard | None:
+def _mapped(path: Path, shard: ShardEntry, columns: Sequence[str]) -> CachedShard | None:
     """The shard in the file `path`, if it is there and whole; it is then in use."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -169,11 +174,13 @@ def _mapped(path: Path, shard: ShardEntry) -> CachedShard | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         status = os.fstat(descriptor)
-        if status.st_size != decoded_bytes(shard) or status.st_nlink == 0:  # cut short, or evicted at this moment
+        if (
+            status.st_size != decoded_bytes(shard, columns) or status.st_nlink == 0
+        ):  # cut short, or evicted at this moment
             return None
         with suppress(PermissionError):  # of a cache shared with another user
             os.utime(descriptor)
-        return CachedShard(descriptor, shard)
+        return CachedShard(descriptor, shard, columns)
     finally:
         os.close(descriptor)
 

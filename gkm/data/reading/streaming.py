@@ -6,13 +6,13 @@ Only the blocks that a window touches are read and decoded; those read last stay
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
 from gkm.data.dataset.encoding import Block, decode
 from gkm.data.dataset.manifest import ShardEntry
-from gkm.data.dataset.pair import Sides
+from gkm.data.dataset.pair import Window
 from gkm.data.dataset.shard_file import SIDES
 from gkm.data.dataset.shard_reader import ShardReader, empty_planes, open_shard
 
@@ -25,23 +25,23 @@ class BlockBuffer:
     def __init__(self, limit_bytes: int = BUFFER_BYTES) -> None:
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
-        self._blocks: OrderedDict[tuple[str, int], Sides] = OrderedDict()
+        self._blocks: OrderedDict[tuple[str, int], Window] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, shard: ShardEntry, number: int) -> Sides | None:
+    def get(self, shard: ShardEntry, number: int) -> Window | None:
         """A block, if it is here."""
         with self._lock:
-            if (sides := self._blocks.get((shard.sha256, number))) is not None:
+            if (block := self._blocks.get((shard.sha256, number))) is not None:
                 self._blocks.move_to_end((shard.sha256, number))
-            return sides
+            return block
 
-    def put(self, shard: ShardEntry, number: int, sides: Sides) -> None:
+    def put(self, shard: ShardEntry, number: int, block: Window) -> None:
         """Keeps a block until others need its place."""
         with self._lock:
             if (shard.sha256, number) in self._blocks:
                 return
-            self._blocks[shard.sha256, number] = sides
-            self.held_bytes += _size(sides)
+            self._blocks[shard.sha256, number] = block
+            self.held_bytes += _size(block)
             while self.held_bytes > self.limit_bytes:
                 self.held_bytes -= _size(self._blocks.popitem(last=False)[1])
 
@@ -49,15 +49,18 @@ class BlockBuffer:
 class StreamedShard:
     """The photographs of a shard that stays where it is; it is opened when a pixel is asked for. Safe in threads."""
 
-    def __init__(self, data: str | Path, shard: ShardEntry, buffer: BlockBuffer) -> None:
+    def __init__(
+        self, data: str | Path, shard: ShardEntry, buffer: BlockBuffer, columns: Sequence[str] = SIDES
+    ) -> None:
         self._data = data
         self._shard = shard
+        self._columns = columns
         self._buffer = buffer
         self._reader: ShardReader | None = None
         self._lock = Lock()
 
-    def window(self, pair: int, top: int, left: int, height: int, width: int) -> Sides:
-        """A window of both photographs of a pair; InputError if one of its blocks is damaged."""
+    def window(self, pair: int, top: int, left: int, height: int, width: int) -> Window:
+        """A window of all photographs of a pair, in the order of the columns; InputError if a block is damaged."""
         entry = self._shard.pairs[pair]
         reader = self._opened()
         touched = {
@@ -66,12 +69,12 @@ class StreamedShard:
             if _overlap(block.first_row, block.rows, top, height)
             and _overlap(block.first_column, block.columns, left, width)
         }
-        window = Sides(*(empty_planes(entry.bits, height, width) for _ in SIDES))
-        for number, sides in self._decoded(reader, entry.bits, touched).items():
+        window = tuple(empty_planes(entry.bits, height, width) for _ in self._columns)
+        for number, parts in self._decoded(reader, entry.bits, touched).items():
             block = touched[number]
             to_rows, from_rows = _shared(top, height, block.first_row, block.rows)
             to_columns, from_columns = _shared(left, width, block.first_column, block.columns)
-            for whole_3HW, part_3HW in zip(window, sides, strict=True):
+            for whole_3HW, part_3HW in zip(window, parts, strict=True):
                 whole_3HW[:, to_rows, to_columns] = part_3HW[:, from_rows, from_columns]
         return window
 
@@ -81,18 +84,18 @@ class StreamedShard:
                 self._reader = open_shard(self._data, self._shard)
             return self._reader
 
-    def _decoded(self, reader: ShardReader, bits: int, blocks: Mapping[int, Block]) -> dict[int, Sides]:
+    def _decoded(self, reader: ShardReader, bits: int, blocks: Mapping[int, Block]) -> dict[int, Window]:
         """The blocks, from memory or else read in one go."""
         held = {number: self._buffer.get(self._shard, number) for number in blocks}
-        decoded = {number: sides for number, sides in held.items() if sides is not None}
+        decoded = {number: parts for number, parts in held.items() if parts is not None}
         missing = [number for number in blocks if number not in decoded]
         if missing:
-            for number, encoded in zip(missing, reader.encoded(missing), strict=True):
-                sides = Sides(*(empty_planes(bits, blocks[number].rows, blocks[number].columns) for _ in SIDES))
-                for data, planes_3HW in zip(encoded, sides, strict=True):
+            for number, encoded in zip(missing, reader.encoded(missing, self._columns), strict=True):
+                parts = tuple(empty_planes(bits, blocks[number].rows, blocks[number].columns) for _ in encoded)
+                for data, planes_3HW in zip(encoded, parts, strict=True):
                     decode(data, planes_3HW)
-                self._buffer.put(self._shard, number, sides)
-                decoded[number] = sides
+                self._buffer.put(self._shard, number, parts)
+                decoded[number] = parts
         return decoded
 
 
@@ -106,5 +109,5 @@ def _shared(first: int, size: int, other_first: int, other_size: int) -> tuple[s
     return slice(start - first, stop - first), slice(start - other_first, stop - other_first)
 
 
-def _size(sides: Sides) -> int:
-    return sum(side.nbytes for side in sides)
+def _size(block: Window) -> int:
+    return sum(planes_3HW.nbytes for planes_3HW in block)

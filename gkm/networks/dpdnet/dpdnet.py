@@ -56,7 +56,6 @@ class DPDNet(Network):
 
     def __init__(self, config: DPDNetConfig) -> None:
         super().__init__(config)
-        self.inputs = ("left", "right") if config.views == "dual" else ("blurred",)
         self.size_multiple = 1 << (config.depth - 1)
         channels = [config.width << stage for stage in range(config.depth)]
         seen = 3 * len(self.inputs)

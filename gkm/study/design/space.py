@@ -187,7 +187,7 @@ class SearchSpace:
         else:
             for path, parameter in self.parameters.items():
                 for option in parameter.extremes():
-                    self.config(self._around(path, option))
+                    self.config(self.around(path, option))
         self.config(self.baseline)
 
     def _combinations(self) -> Iterator[dict[str, Value]]:
@@ -200,8 +200,8 @@ class SearchSpace:
                 seen.add(key)
                 yield values
 
-    def _around(self, path: str, option: Value) -> dict[str, Value]:
-        """Settings that can be drawn in which `path` is `option`."""
+    def around(self, path: str, option: Value) -> dict[str, Value]:
+        """Settings that can be drawn in which `path` is `option`, all else at its baseline or first option."""
         chosen: dict[str, Value] = {p: parameter.extremes()[0] for p, parameter in self.parameters.items()}
         chosen |= dict(self.baseline) | {path: option}
         parameter = self.parameters[path]

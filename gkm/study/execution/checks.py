@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from gkm.config import TrialConfig
 from gkm.data.dataset.manifest import Manifest, read_manifest
@@ -15,8 +16,8 @@ from gkm.study.execution.workers import WorkerGroup
 def check_design(design: Design, data: str, workers: WorkerGroup) -> Manifest:
     """The manifest of the data set at `data`, if every setting of `design` can be trained on it.
 
-    Raises InputError where the data set is missing, has no photographs to train or validate on, where its smallest
-    photograph is smaller than a crop, or a batch cannot be divided among the workers.
+    Raises InputError where the data set is missing, has no photographs to train or validate on or lacks views that a
+    network sees, where its smallest photograph is smaller than a crop, or a batch cannot be divided among the workers.
     """
     manifest = read_manifest(data)
     for split in ("train", "validation"):
@@ -24,6 +25,8 @@ def check_design(design: Design, data: str, workers: WorkerGroup) -> Manifest:
     smallest = min(min(pair.height, pair.width) for pair in manifest.splits["train"].entries)
     for config in _extremes(design):
         workers.check(config)
+        for split in ("train", "validation"):
+            manifest.require(split, data, config.model.inputs)
         if config.data.crop_pixels > smallest:
             raise InputError(
                 f"{data}: its smallest photograph to train on has {smallest} pixels a side, fewer than "
@@ -33,7 +36,7 @@ def check_design(design: Design, data: str, workers: WorkerGroup) -> Manifest:
 
 
 def _extremes(design: Design) -> Iterable[TrialConfig]:
-    """The base, and the settings in which one of the data's own settings takes an extreme value."""
+    """The base, and the settings in which one of the data's or of the network's own settings takes an extreme value."""
     yield design.base
     if not isinstance(design, SearchSpace):
         yield from (design.config(values) for values in design.settings.values())
@@ -45,3 +48,8 @@ def _extremes(design: Design) -> Iterable[TrialConfig]:
                 section, _, name = path.partition(".")
                 changed = getattr(design.base, section).model_copy(update={name: option})
                 yield design.base.model_copy(update={section: changed})
+    for path, parameter in design.parameters.items():
+        if path.startswith("model."):
+            for option in parameter.extremes():
+                with suppress(InputError):  # options that do not go together are refused in the study
+                    yield design.config(design.around(path, option))

@@ -139,7 +139,7 @@ def _sample(config: TrialConfig, each: float, photo: tuple[int, int], folder: Pa
     batch, crop = cut_down(config, each * config.data.crop_pixels**2, context.device.type)
     height, width = _smaller(photo, each, context.device.type)
     shorter = config.with_values({"data.crop_pixels": crop, "training.epochs": 1})
-    steps = _Steps(batch, crop, clock)
+    steps = _Steps(batch, 3 * len(config.model.inputs), crop, clock)
     validate = _Validate(height, width, clock, context.device)
     fit(build(config.model), steps, validate, shorter, context)
     return Sample(
@@ -181,7 +181,7 @@ def _clock() -> Callable[[], float]:
 
 @dataclass
 class _Batch:
-    blurred_B3HW: Tensor  # noqa: N815
+    input_BCHW: Tensor  # noqa: N815
     sharp_B3HW: Tensor  # noqa: N815
 
 
@@ -190,6 +190,7 @@ class _Steps:
     """Random crops; between two of them lies an optimiser step. The first one is not counted: it prepares others."""
 
     batch: int
+    channels: int
     crop: int
     clock: Callable[[], float]
     seconds: list[float] = field(default_factory=list)
@@ -197,7 +198,7 @@ class _Steps:
     def epoch(self, epoch: int) -> Iterator[Any]:
         import torch
 
-        crops = _Batch(*(torch.rand(self.batch, 3, self.crop, self.crop) for _ in range(2)))
+        crops = _Batch(*(torch.rand(self.batch, channels, self.crop, self.crop) for channels in (self.channels, 3)))
         yield crops
         deadline = time.perf_counter() + STEPS_SECONDS
         while not self.seconds or (time.perf_counter() < deadline and len(self.seconds) < 50):
@@ -232,7 +233,7 @@ class _Validate:
         metrics: Mapping[str, float] = {}
         for _ in range(2):
             began = self.clock()
-            restorer(model)(to_tensor(pair.blurred_HW3).to(self.device))
+            restorer(model)(to_tensor(pair.blurred_HW3).repeat(1, len(model.inputs), 1, 1).to(self.device))
             restored = self.clock()
             score = evaluate(None, [pair], with_lpips=False, device=self.device)[0]
             self.ended = self.clock()

@@ -77,7 +77,7 @@ class Launch:
         if group is not None:
             group.check(self.config)
         for split in ("train", "validation"):
-            self.manifest.require(split, self.data)
+            self.manifest.require(split, self.data, self.config.model.inputs)
         smallest = min(min(pair.height, pair.width) for pair in self.manifest.splits["train"].entries)
         if self.config.data.crop_pixels > smallest:
             raise InputError(

@@ -27,7 +27,7 @@ def _pairs() -> list[Pair]:
 
 def _batches(data: str | Path, cache: NodeCache | Path) -> torch.Tensor:
     loader = CropLoader(open_split(data, "train", cache), batch_size=2, crop_pixels=128, crops_per_photo=4)
-    return torch.stack([torch.stack([batch.blurred_B3HW, batch.sharp_B3HW]) for batch in loader.epoch(0)])
+    return torch.stack([torch.stack([batch.input_BCHW, batch.sharp_B3HW]) for batch in loader.epoch(0)])
 
 
 def test_batches_are_those_of_the_local_data_set(place: str, tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ for refusing in ([1], [0, 1]):
 
 class Crops:
     def __init__(self, factor):
-        self.blurred_B3HW = torch.rand(1, 3, 32, 32)
-        self.sharp_B3HW = self.blurred_B3HW * factor
+        self.input_BCHW = torch.rand(1, 3, 32, 32)
+        self.sharp_B3HW = self.input_BCHW * factor
 
 class Batches:
     def epoch(self, epoch):

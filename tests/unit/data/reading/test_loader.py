@@ -20,7 +20,7 @@ def _loader(split, **options):
 
 
 def _stacked(batches):
-    pairs = [(batch.blurred_B3HW, batch.sharp_B3HW) for batch in batches]
+    pairs = [(batch.input_BCHW, batch.sharp_B3HW) for batch in batches]
     return torch.stack([torch.cat(side) for side in zip(*pairs, strict=True)])
 
 
@@ -47,9 +47,9 @@ def _places(crop_3HW, pairs, side):
 def test_both_crops_come_from_the_same_place(split, flips):
     seen = set()
     for batch in _loader(split, flips=flips).epoch(0):
-        assert batch.blurred_B3HW.shape == batch.sharp_B3HW.shape == (4, 3, 32, 32)
-        assert batch.blurred_B3HW.dtype == torch.float32
-        for blurred, sharp in zip(batch.blurred_B3HW, batch.sharp_B3HW, strict=True):
+        assert batch.input_BCHW.shape == batch.sharp_B3HW.shape == (4, 3, 32, 32)
+        assert batch.input_BCHW.dtype == torch.float32
+        for blurred, sharp in zip(batch.input_BCHW, batch.sharp_B3HW, strict=True):
             (place,) = _places(blurred, split, "blurred_HW3")
             assert [place] == _places(sharp, split, "sharp_HW3")
             seen.add(place)
@@ -74,7 +74,7 @@ def test_white_is_exactly_one(tmp_path, random_pair):
         write_dataset([("train", pair)], tmp_path / dtype.__name__, {})
         loader = _loader(open_split(tmp_path / dtype.__name__, "train", tmp_path / "cache"))
         batch = next(loader.epoch(0))
-        assert batch.blurred_B3HW.min() == 1
+        assert batch.input_BCHW.min() == 1
         assert batch.sharp_B3HW.max() == 0
 
 
@@ -94,7 +94,7 @@ def test_resuming_at_a_batch_gives_the_identical_rest(split, noise):
         rest = list(_loader(split, flips=True, noise_sigma_8bit=noise).epoch(2, start_batch=start))
         assert len(rest) == 8 - start
         for ours, theirs in zip(rest, whole[start:], strict=True):
-            assert torch.equal(ours.blurred_B3HW, theirs.blurred_B3HW)
+            assert torch.equal(ours.input_BCHW, theirs.input_BCHW)
             assert torch.equal(ours.sharp_B3HW, theirs.sharp_B3HW)
 
 
@@ -104,8 +104,8 @@ def test_ranks_share_the_same_batches_without_overlap(split, noise):
     ranks = [_loader(split, flips=True, noise_sigma_8bit=noise, rank=rank, world_size=2) for rank in (0, 1)]
     assert {loader.batches_per_epoch for loader in (alone, *ranks)} == {8}
     for whole, *parts in zip(alone.epoch(1), *(rank.epoch(1) for rank in ranks), strict=True):
-        assert [len(part.blurred_B3HW) for part in parts] == [2, 2]
-        assert torch.equal(whole.blurred_B3HW, torch.cat([part.blurred_B3HW for part in parts]))
+        assert [len(part.input_BCHW) for part in parts] == [2, 2]
+        assert torch.equal(whole.input_BCHW, torch.cat([part.input_BCHW for part in parts]))
         assert torch.equal(whole.sharp_B3HW, torch.cat([part.sharp_B3HW for part in parts]))
         assert len({crop.numpy().tobytes() for crop in whole.sharp_B3HW}) == 4
 
