@@ -64,7 +64,7 @@ def evaluate(
         inputs: which photographs of a pair `restore` sees, one after the other along its channels.
         noise_sigma_8bit: standard deviation of Gaussian noise added to the blurred photograph, or to each view, in
             8-bit grey levels. The sum is not clamped. What is drawn depends on `seed` and on the pair's scene and name
-            alone: every model of the same `inputs` sees the same noise, and a larger sigma gives the same noise, scaled.
+            alone: every model of the same `inputs` sees the same noise; a larger sigma gives the same noise, scaled.
         with_lpips: also compute LPIPS, the slowest of the three.
         device: where `restore` and the metrics compute.
         lpips_weights: see `gkm.metrics.lpips`.

@@ -21,3 +21,11 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_data import write_tiny_data
 
     return write_tiny_data(tmp_path_factory.mktemp("tiny") / "data")
+
+
+@pytest.fixture(scope="session")
+def tiny_views(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with two dual-pixel views of each blurred photograph."""
+    from tests.tiny_data import write_tiny_data
+
+    return write_tiny_data(tmp_path_factory.mktemp("views") / "data", views=True)

@@ -9,8 +9,11 @@ from gkm.data.dataset.pair import Pair
 from gkm.data.preparation.preparation import write_dataset
 
 
-def write_tiny_data(out: Path) -> Path:
-    """Write 4 pairs to train, 2 to validate and 2 to test, of 72 x 96 pixels, to `out`."""
+def write_tiny_data(out: Path, views: bool = False) -> Path:
+    """Write 4 pairs to train, 2 to validate and 2 to test, of 72 x 96 pixels, to `out`.
+
+    With `views`, the left one is the blurred photograph moved by a pixel to the left, the right one to the right.
+    """
     generator = np.random.default_rng(7)
     pairs = []
     for split, count in (("train", 4), ("validation", 2), ("test", 2)):
@@ -19,6 +22,7 @@ def write_tiny_data(out: Path) -> Path:
             sharp = np.kron(coarse, np.ones((4, 4, 1)))
             blurred = gaussian_filter(sharp, (1.5, 1.5, 0))
             photos = [image.round().astype(np.uint8) for image in (blurred, sharp)]
-            pairs.append((split, Pair(f"{split}-{index}", "0", *photos)))
+            sides = {"left_HW3": np.roll(photos[0], -1, 1), "right_HW3": np.roll(photos[0], 1, 1)} if views else {}
+            pairs.append((split, Pair(f"{split}-{index}", "0", *photos, **sides)))
     write_dataset(pairs, out, {"kind": "synthetic"})
     return out

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from gkm import evaluation
-from gkm.config import ModelConfig
+from gkm.config import DPDNetConfig, ModelConfig
 from gkm.data.dataset.pair import Pair
+from gkm.errors import InputError
 from gkm.evaluation import ImageScore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
-from gkm.networks import strips
+from gkm.networks import build, strips
 from gkm.networks.gkmnet.gkmnet import GKMNet
 
 
@@ -145,3 +146,48 @@ def test_large_photographs_pass_in_strips_with_the_same_result(monkeypatch: pyte
     assert np.abs(restore_image(model, photo).astype(int) - whole).max() <= 1
     assert taken == [1]
     assert model.training
+
+
+def _views(name: str = "lake") -> Pair:
+    pair = _pair(name, size=(64, 64))
+    sides = {"left_HW3": np.roll(pair.blurred_HW3, -1, 1), "right_HW3": np.roll(pair.blurred_HW3, 1, 1)}
+    return Pair(pair.scene, pair.name, pair.blurred_HW3, pair.sharp_HW3, **sides)
+
+
+def test_views_are_what_the_network_sees_and_the_photograph_is_what_it_is_compared_with() -> None:
+    pair = _views()
+    seen: list[Tensor] = []
+
+    def middle(views: Tensor) -> Tensor:
+        seen.append(views)
+        return (views[:, :3] + views[:, 3:]) / 2
+
+    (score,) = evaluate(middle, [pair], inputs=("left", "right"), with_lpips=False)
+    assert torch.equal(seen[0], torch.cat([to_tensor(pair.left_HW3), to_tensor(pair.right_HW3)], dim=1))
+    assert score.psnr != evaluate(None, [pair], with_lpips=False)[0].psnr
+    assert evaluate(None, [pair], inputs=("left", "right"), with_lpips=False) == evaluate(
+        None, [pair], with_lpips=False
+    )
+    with pytest.raises(InputError, match=r"park/lake: has no left view, which the network sees; .* with --views"):
+        evaluate(middle, [_pair()], inputs=("left", "right"), with_lpips=False)
+
+
+def test_each_view_has_noise_of_its_own() -> None:
+    pair, seen = _views(), []
+    evaluate(
+        lambda x: (seen.append(x), x[:, :3])[1], [pair], inputs=("left", "right"), noise_sigma_8bit=3, with_lpips=False
+    )
+    noise = (seen[0] - torch.cat([to_tensor(pair.left_HW3), to_tensor(pair.right_HW3)], dim=1)) * 255
+    assert [noise[:, first : first + 3].std().item() for first in (0, 3)] == pytest.approx([3, 3], rel=0.05)
+    assert not torch.allclose(noise[:, :3], noise[:, 3:], atol=1)
+
+
+def test_a_network_is_given_what_it_sees() -> None:
+    pair, network = _views(), build(DPDNetConfig(width=2, depth=2, views="dual"))
+    assert restore_image(network, *pair.seen(network.inputs)).shape == (64, 64, 3)
+    with pytest.raises(InputError, match="sees its left and right views, but was given 1 photographs"):
+        restore_image(network, pair.blurred_HW3)
+    with pytest.raises(InputError, match="the views are 64x64 and 60x64 pixels"):
+        restore_image(network, pair.left_HW3, pair.right_HW3[:, :60])
+    with pytest.raises(InputError, match="sees one photograph, but was given 2 photographs"):
+        restore_image(build(DPDNetConfig(width=2, depth=2)), *pair.seen(("left", "right")))

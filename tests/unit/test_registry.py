@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from gkm.config import ModelConfig, TrialConfig
+from gkm.config import DPDNetConfig, ModelConfig, TrialConfig
 from gkm.data.reading.cache import open_split
 from gkm.errors import InputError
 from gkm.evaluation import to_tensor
+from gkm.networks import build
 from gkm.networks.gkmnet.gkmnet import GKMNet
-from gkm.registry import load, promote, register, register_best, rollback
+from gkm.registry import load, promote, register, register_best, rollback, study_noise
 from gkm.registry.promotion import events
 from gkm.registry.versions import aliases, find, versions
 from gkm.study.record.results import StudyResults, TrialRow
@@ -303,3 +304,21 @@ def test_the_served_model_takes_and_returns_photographs(register_as_good_as: Reg
     for wrong in (photo[..., :1], photo.astype(np.float64) / 255):
         with pytest.raises(MlflowException):
             model.predict(wrong)
+
+
+def test_a_challenger_of_views_is_measured_on_them_and_a_champion_of_photographs_on_photographs(
+    tracking: Tracking, register_as_good_as: Register, tiny_data: Path, tiny_views: Path, tmp_path: Path
+) -> None:
+    register_as_good_as(1)
+    assert promote(tracking, str(tiny_views), cache=str(tmp_path / "cache")).promoted
+    run = tracking.start_trial("views", study_run_id=None, number=None, config=TrialConfig(), searched={}, tags={})
+    weights = save_weights(build(DPDNetConfig(width=2, depth=2, views="dual")), tmp_path / "weights")
+    assert register(tracking, run.run_id, weights) == 2
+    found = promote(tracking, str(tiny_views), cache=str(tmp_path / "cache"), dry_run=True)
+    assert (found.opponent, found.photographs) == ("version 1 (champion)", 2)
+    assert found.scores["psnr"] < found.opponent_scores["psnr"]
+    (level,) = study_noise(tracking, str(tiny_views), selector="challenger", sigmas_8bit=[3.0]).levels
+    assert level.restored["psnr"] < level.blurred["psnr"]
+    for measure in (promote, lambda *place: study_noise(*place, selector="challenger")):
+        with pytest.raises(InputError, match=r"has no dual-pixel views of test-0/0, .* again with --views"):
+            measure(tracking, str(tiny_data))

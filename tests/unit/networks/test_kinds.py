@@ -9,6 +9,8 @@ from gkm.config import DataConfig, DPDNetConfig, GKMNetConfig, LossConfig, NRKNe
 from gkm.config.base import NetworkConfig
 from gkm.errors import InputError
 from gkm.networks import build, measure
+from gkm.study.single.launch import Launch
+from gkm.tracking import open_tracking
 from gkm.training.context import LocalContext
 from gkm.training.store import open_store
 from gkm.trial import run_trial
@@ -46,8 +48,8 @@ def test_inference_restores_the_same_and_small_images_are_refused(settings: Netw
         network(torch.rand(1, 4, 32, 32))
 
 
-@pytest.mark.parametrize("settings", SMALL, ids=lambda settings: settings.kind)
-def test_training_stopped_and_resumed_is_bit_exact(settings: NetworkConfig, tiny_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [*SMALL, DUAL], ids=["gkmnet", "nrknet", "dpdnet", "dpdnet dual"])
+def test_training_stopped_and_resumed_is_bit_exact(settings: NetworkConfig, tiny_views: Path, tmp_path: Path) -> None:
     config = TrialConfig(
         model=settings,
         data=DataConfig(crop_pixels=32, batch_size=2),
@@ -60,13 +62,18 @@ def test_training_stopped_and_resumed_is_bit_exact(settings: NetworkConfig, tiny
             raise KeyboardInterrupt
 
     whole, halved = open_store(str(tmp_path / "whole")), open_store(str(tmp_path / "halved"))
-    result = run_trial(config, str(tiny_data), LocalContext(whole))
+    result = run_trial(config, str(tiny_views), LocalContext(whole), cache=str(tmp_path / "cache"))
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            run_trial(config, str(tiny_data), Stopped(halved))
-    again = run_trial(config, str(tiny_data), LocalContext(halved))
+            run_trial(config, str(tiny_views), Stopped(halved), cache=str(tmp_path / "cache"))
+    again = run_trial(config, str(tiny_views), LocalContext(halved), cache=str(tmp_path / "cache"))
     assert [m["train/loss"] for m in again.history] == [m["train/loss"] for m in result.history]
     assert [m["val/psnr"] for m in again.history] == [m["val/psnr"] for m in result.history]
+    (one,), (other,) = (
+        [path.read_bytes() for path in (tmp_path / name / "best").rglob("model.safetensors")]
+        for name in ("whole", "halved")
+    )
+    assert one == other
 
 
 def test_complexity_of_the_published_networks() -> None:
@@ -80,10 +87,18 @@ def test_complexity_of_the_published_networks() -> None:
     assert measure(build(NRKNetConfig()), 64, 64).parameters == 6_094_107
 
 
-def test_views_are_refused_by_name_as_long_as_training_does_not_read_them(tiny_data: Path, tmp_path: Path) -> None:
+def test_a_data_set_without_views_is_refused_by_name(tiny_data: Path, tiny_views: Path, tmp_path: Path) -> None:
     config = TrialConfig(model=DUAL, data=DataConfig(crop_pixels=32))
-    with pytest.raises(InputError, match=r"model\.kind = dpdnet: sees left and right views"):
-        run_trial(config, str(tiny_data), LocalContext(open_store(str(tmp_path))))
+    tracking = open_tracking(tmp_path / "runs", f"sqlite:///{tmp_path}/runs/mlflow.db")
+    sentence = (
+        rf"{tiny_data}: has no dual-pixel views of .*, but the network sees left and right; prepare it again with --"
+    )
+    with pytest.raises(InputError, match=sentence):
+        Launch(config, str(tiny_data), str(tmp_path / "trials"), tracking).check(None)
+    with pytest.raises(InputError, match=sentence):
+        run_trial(config, str(tiny_data), LocalContext(open_store(str(tmp_path / "trials"))))
+    assert not list(tmp_path.iterdir())
+    Launch(config, str(tiny_views), str(tmp_path / "trials"), tracking).check(None)
 
 
 def test_a_setting_of_another_network_is_refused_by_name() -> None:

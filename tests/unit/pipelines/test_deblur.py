@@ -4,14 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from gkm.config import DPDNetConfig
 from gkm.data.photos import read_rgb
+from gkm.evaluation import restore_image
+from gkm.networks import build
+from gkm.training.checkpoint import load_weights, save_weights
 from pipelines.deblur import main
 
 
-def photo(path: Path, height: int = 40, width: int = 52, **options: object) -> Path:
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+def photo(path: Path, height: int = 40, width: int = 52, seed: int = 0, **options: object) -> Path:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path, **options)
     return path
 
@@ -85,3 +90,61 @@ def test_photographs_and_earlier_results_are_not_replaced(invoke, tmp_path: Path
     assert again.exit_code == 2
     assert "exists already" in again.stderr
     assert invoke(main, original, "--out", out, "--overwrite").exit_code == 0
+
+
+@pytest.fixture(scope="module")
+def dual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a network that sees two views."""
+    torch.manual_seed(0)
+    return save_weights(build(DPDNetConfig(width=2, depth=3, views="dual")), tmp_path_factory.mktemp("dual"))
+
+
+def test_two_views_become_one_photograph_named_after_the_left(invoke, tmp_path: Path, out: Path, dual: Path) -> None:
+    left, right = photo(tmp_path / "a_L.png"), photo(tmp_path / "a_R.png", seed=1)
+    more = photo(tmp_path / "b_L.png", 33, 17, seed=2), photo(tmp_path / "b_R.png", 33, 17, seed=3)
+    views = ["--left", left, "--right", right, "--left", more[0], "--right", more[1]]
+    result = invoke(main, *views, "--out", out, "--model", dual)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines() == [f"{out}/a_L.png", f"{out}/b_L.png", f"deblurred with {dual}"]
+    network = load_weights(dual)
+    expected = restore_image(network, read_rgb(left), read_rgb(right))
+    assert np.array_equal(read_rgb(out / "a_L.png"), expected)
+    assert not np.array_equal(expected, restore_image(network, read_rgb(right), read_rgb(left)))
+    assert read_rgb(out / "b_L.png").shape == (33, 17, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["a_L.png", "--model", "DUAL"],
+            "a_L.png: DUAL sees two dual-pixel views, not a photograph; give them with --left",
+        ),
+        (
+            ["--left", "a_L.png", "--right", "a_R.png"],
+            "--left, --right: gkmnet version 1 (challenger) sees a photograph, not its dual-pixel views; give",
+        ),
+        (["--left", "a_L.png", "--model", "DUAL"], "1 left and 0 right views were given; give each view its partner"),
+        (["--right", "a_R.png", "--model", "DUAL"], "0 left and 1 right views were given; give each view its partner"),
+        (
+            ["--left", "a_L.png", "--right", "small.png", "--model", "DUAL"],
+            "a_L.png is 52x40 and small.png is 20x40 pixels; give two views of one photograph",
+        ),
+        (["a_L.png", "--left", "a_L.png", "--right", "a_R.png"], "--left: cannot go with photographs"),
+        (["--left", "a_L.png", "--right", "a_R.png", "--out", "."], "a_L.png: is a photograph to deblur and would be"),
+        ([], "there is nothing to deblur; give photographs, or dual-pixel views with --left and --right"),
+    ],
+)
+def test_views_and_models_that_do_not_go_together(
+    invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dual: Path, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(Path("a_L.png"))
+    photo(Path("a_R.png"), seed=1)
+    photo(Path("small.png"), 40, 20)
+    before = sorted(Path().rglob("*"))
+    result = invoke(main, "--out", "out", *[str(dual) if word == "DUAL" else word for word in arguments])
+    assert result.exit_code == 2
+    assert sentence.replace("DUAL", str(dual)) in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(Path().rglob("*")) == before

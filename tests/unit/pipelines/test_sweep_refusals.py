@@ -80,6 +80,21 @@ def test_a_space_that_cannot_be_used(sweep: Sweep, space: str, sentence: str) ->
 
 
 @pytest.mark.parametrize(
+    "parameters",
+    [
+        '"model.kind": Choice("dpdnet"), "model.views": Choice("single", "dual")',
+        '"model.kind": Choice("gkmnet", "dpdnet"), "model.views": Condition("model.kind", ("dpdnet",), Choice("dual"))',
+    ],
+)
+def test_a_network_that_sees_views_which_the_data_set_lacks(sweep: Sweep, tiny_data: Path, parameters: str) -> None:
+    space = f"{GOOD}SPACE = SearchSpace({{{parameters}}}, base=BASE)"
+    assert_refused(
+        sweep(space), f"{tiny_data}: has no dual-pixel views of train-0/0, but the network sees left and right"
+    )
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("--space", "none.py"), "none.py: there is no such search space file"),

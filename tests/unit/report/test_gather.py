@@ -10,9 +10,12 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
+from gkm.config import DataConfig, DPDNetConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.data.dataset.manifest import read_manifest
+from gkm.data.reading.cache import open_split
 from gkm.errors import InputError
+from gkm.evaluation import evaluate, mean_scores
+from gkm.networks import build
 from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import register
 from gkm.report import gather, report_study
@@ -99,6 +102,23 @@ def test_the_registered_model_is_scored_on_the_test_photographs(
     assert provenance["torch"] == "2.13.0"
     assert "learned them from random kernels" in text
     assert "blurred input, 21.50" in text
+
+
+def test_a_model_of_views_is_scored_on_them_and_compared_with_the_photograph(
+    tracking: Tracking, tiny_data: Path, tiny_views: Path, tmp_path: Path
+) -> None:
+    study = _study(tracking, tiny_views, "views")
+    assert study.best is not None
+    assert study.best.run_id is not None
+    weights = save_weights(build(DPDNetConfig(width=2, depth=2, views="dual")), tmp_path / "weights")
+    version = register(tracking, study.best.run_id, weights)
+    out = tmp_path / "report.html"
+    summary = report_study(tracking, study, str(tiny_views), out, cache=str(tmp_path / "cache"))
+    text = out.read_text(encoding="utf-8")
+    assert f"gkmnet version {version}" in text
+    assert "The network saw their left and right views; shown, and scored as blurred, are the photographs." in text
+    plain = evaluate(None, open_split(tiny_data, "test", tmp_path / "cache"), with_lpips=False)
+    assert summary.blurred["psnr"] == pytest.approx(mean_scores(plain)["psnr"])
 
 
 def test_page_table_and_insight_are_artifacts_of_the_study(tracking: Tracking, tiny_data: Path, tmp_path: Path) -> None:
