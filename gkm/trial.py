@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from gkm.config import TrialConfig
+from gkm.data.photos import as_8bit
 from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
 from gkm.data.reading.loader import CropLoader
 from gkm.errors import InputError
@@ -192,10 +193,6 @@ def before_after(model: Network, split: CachedSplit, photos: int = 2) -> np.ndar
         height, width = restored.shape[:2]
         top, left = max(0, (height - PICTURE_PIXELS) // 2), max(0, (width - PICTURE_PIXELS) // 2)
         window = np.s_[top : top + PICTURE_PIXELS, left : left + PICTURE_PIXELS]
-        row = np.hstack([_to_8bit(image[window]) for image in (pair.blurred_HW3, restored, pair.sharp_HW3)])
+        row = np.hstack([as_8bit(image[window]) for image in (pair.blurred_HW3, restored, pair.sharp_HW3)])
         rows.append(np.pad(row, ((0, PICTURE_PIXELS - row.shape[0]), (0, 3 * PICTURE_PIXELS - row.shape[1]), (0, 0))))
     return np.vstack(rows)
-
-
-def _to_8bit(image: np.ndarray) -> np.ndarray:
-    return (image // 257).astype(np.uint8) if image.dtype == np.uint16 else image

@@ -92,6 +92,24 @@ def read_rgb(path: str | Path) -> Pixels:
         return deep if deep is not None else np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
+def as_8bit(photo_HW3: Pixels) -> npt.NDArray[np.uint8]:
+    """A photograph at 8 bits: of 16 bits v, the integer nearest to v * 255 / 65535; of 8 bits, itself.
+
+    There are no ties, since 65535 / 255 is the odd number 257.
+    """
+    if photo_HW3.dtype == np.uint8:
+        return photo_HW3.astype(np.uint8, copy=False)
+    if photo_HW3.dtype != np.uint16:
+        raise ValueError(f"a photograph has 8 or 16 bits a channel, but this one is {photo_HW3.dtype}")
+    return ((photo_HW3.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def quantised(levels_HW3: npt.NDArray[np.floating], like: np.dtype[Any]) -> Pixels:
+    """Levels from 0 to the largest of `like` (uint8 or uint16) as whole ones of that type: clamped, then rounded."""
+    rounded_HW3: npt.NDArray[np.floating] = np.rint(np.clip(levels_HW3, 0, np.iinfo(like).max))
+    return rounded_HW3.astype(np.uint8) if like == np.uint8 else rounded_HW3.astype(np.uint16)
+
+
 def write_rgb(path: str | Path, image_HW3: npt.NDArray[np.uint8]) -> None:
     """Writes 8-bit RGB as PNG or JPEG by the suffix of `path`, completely or not at all."""
     path = Path(path)

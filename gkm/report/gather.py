@@ -16,10 +16,10 @@ from torch import Tensor
 from gkm.config import Input
 from gkm.data.dataset.manifest import Manifest, read_manifest
 from gkm.data.dataset.pair import Pair
-from gkm.data.photos import Pixels
+from gkm.data.photos import as_8bit
 from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
 from gkm.errors import InputError
-from gkm.evaluation import ImageScore, Restore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
+from gkm.evaluation import ImageScore, Restore, evaluate, mean_scores, restore_image, restorer, to_8bit
 from gkm.networks import Network
 from gkm.networks.kinds import kind_of
 from gkm.registry import versions
@@ -219,15 +219,10 @@ def _example(pair: Pair, restored_HW3: Photo) -> Example:
     return Example(
         scene=pair.scene,
         name=pair.name,
-        blurred_HW3=_shown(pair.blurred_HW3),
+        blurred_HW3=as_8bit(pair.blurred_HW3),
         restored_HW3=restored_HW3,
-        sharp_HW3=_shown(pair.sharp_HW3),
+        sharp_HW3=as_8bit(pair.sharp_HW3),
     )
-
-
-def _shown(photo_HW3: Pixels) -> Photo:
-    """At 8 bits, as a page shows it."""
-    return to_8bit(to_tensor(photo_HW3))
 
 
 def _kernels(model: Network, best: TrialRow) -> Kernels | None:

@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from gkm.data.dataset.pair import Pair
+from gkm.data.photos import as_8bit
 from gkm.data.preparation.alignment import Fit, Shrunk, fit, shrunk
 from gkm.data.preparation.duplicates import Print
 
@@ -73,8 +74,7 @@ def _picture(pair: Pair) -> str:
     size = (PICTURE_PIXELS, max(1, round(height * PICTURE_PIXELS / width)))
     canvas = Image.new("RGB", (2 * size[0] + 2, size[1]))
     for place, photo_HW3 in enumerate((pair.blurred_HW3, pair.sharp_HW3)):
-        bytes_HW3 = photo_HW3 if photo_HW3.dtype == np.uint8 else (photo_HW3 >> 8).astype(np.uint8)
-        canvas.paste(Image.fromarray(bytes_HW3).resize(size, Image.Resampling.BOX), (place * (size[0] + 2), 0))
+        canvas.paste(Image.fromarray(as_8bit(photo_HW3)).resize(size, Image.Resampling.BOX), (place * (size[0] + 2), 0))
     buffer = io.BytesIO()
     canvas.save(buffer, "JPEG", quality=75)
     return base64.b64encode(buffer.getvalue()).decode()

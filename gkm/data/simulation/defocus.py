@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import fft
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from gkm.data.photos import Pixels
+from gkm.data.photos import Pixels, quantised
 
 Array = npt.NDArray[np.float64]
 PointSpread = Literal["disk", "gaussian"]
@@ -62,8 +62,7 @@ def defocus(sharp_HW3: Pixels, depth_metres_HW: Array, lens: Lens, point_spread:
     radius_HW = lens.radius_pixels(depth_metres_HW, sharp_HW3.shape[1])
     white = np.iinfo(sharp_HW3.dtype).max
     blurred_HW3 = from_linear(composite(to_linear(sharp_HW3 / white), radius_HW, point_spread))
-    samples_HW3 = np.rint(blurred_HW3 * white)
-    return samples_HW3.astype(np.uint8) if sharp_HW3.dtype == np.uint8 else samples_HW3.astype(np.uint16)
+    return quantised(blurred_HW3 * white, sharp_HW3.dtype)
 
 
 def composite(linear_HW3: Array, radius_HW: Array, point_spread: PointSpread) -> Array:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 
 from gkm import storage
 from gkm.data.dataset.pair import Pair
 from gkm.data.finding.partners import by_stem
 from gkm.data.finding.photo_tree import photo_tree
 from gkm.data.finding.splitting import SPLIT_WORDS, Shares, share_out
-from gkm.data.photos import Pixels, Split, read_rgb
+from gkm.data.photos import Pixels, Split, quantised, read_rgb
 from gkm.data.simulation import depth
 from gkm.data.simulation.defocus import defocus
 from gkm.data.simulation.optics import Optics
@@ -113,8 +112,7 @@ def _noisy(photo_HW3: Pixels, optics: Optics, scene: str, shot: int) -> Pixels:
     white = np.iinfo(photo_HW3.dtype).max
     noise_HW3 = generator.standard_normal(photo_HW3.shape, dtype=np.float32)
     noise_HW3 *= optics.noise_sigma_8bit * white / 255
-    noisy_HW3: npt.NDArray[np.float32] = np.rint(np.clip(photo_HW3 + noise_HW3, 0, white))
-    return noisy_HW3.astype(np.uint8) if white == 255 else noisy_HW3.astype(np.uint16)
+    return quantised(photo_HW3 + noise_HW3, photo_HW3.dtype)
 
 
 def _seed(optics: Optics, scene: str) -> int:

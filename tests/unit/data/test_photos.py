@@ -1,11 +1,13 @@
 """Photographs: every bit kept, turned as they ask to be, written whole."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from gkm.data.photos import read_header, read_rgb, write_rgb
+from gkm.data.photos import as_8bit, quantised, read_header, read_rgb, write_rgb
 from gkm.errors import InputError
 
 
@@ -98,3 +100,32 @@ def test_header_says_what_decoding_will_give(tmp_path, png_bytes, orientation):
         assert (header.height, header.width) == photo.shape[:2]
         assert header.bits == photo.dtype.itemsize * 8
         assert header.pixel_bytes == photo.nbytes
+
+
+def test_each_of_the_16_bit_values_becomes_the_nearest_8_bit_value():
+    deep = np.arange(65536, dtype=np.uint16)
+    exact = [round(Fraction(value * 255, 65535)) for value in range(65536)]
+    assert as_8bit(deep).dtype == np.uint8
+    assert np.array_equal(as_8bit(deep), exact)
+
+
+def test_the_way_through_a_tensor_gives_the_same_8_bits():
+    """What a network leaves unchanged looks like its input beside it."""
+    from gkm.evaluation import to_8bit, to_tensor
+
+    deep = np.arange(65536, dtype=np.uint16).reshape(128, 512)[:, :, None].repeat(3, axis=2)
+    assert np.array_equal(to_8bit(to_tensor(deep)), as_8bit(deep))
+
+
+def test_8_bits_stay_and_floats_are_refused():
+    assert np.array_equal(as_8bit(PHOTO), PHOTO)
+    with pytest.raises(ValueError, match="8 or 16 bits a channel, but this one is float32"):
+        as_8bit(PHOTO.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_levels_are_clamped_and_rounded(dtype):
+    white = np.iinfo(dtype).max
+    levels = quantised(np.array([-3.0, 0.4, 0.6, white - 0.4, white + 9.0]), np.dtype(dtype))
+    assert levels.dtype == dtype
+    assert levels.tolist() == [0, 0, 1, white, white]
