@@ -42,8 +42,14 @@ def main(
         str, Option("--ray", envvar="RAY_ADDRESS", help='Ray cluster to use; "local" starts one if need be.')
     ] = "local",
     allow_duplicates: Annotated[
-        bool, Option("--allow-duplicates", help="Let splits share scenes and photographs.")
-    ] = False,
+        str,
+        Option(
+            "--allow-duplicates",
+            metavar="[scene,exact,near]",
+            help="Let splits share named scenes, photographs equal in every pixel, or nearly equal ones; "
+            "without a value, all of them.",
+        ),
+    ] = "",
     overwrite: Annotated[bool, Option("--overwrite", help="Replace another data set that is there.")] = False,
     verify: Annotated[str | None, Option(metavar="DATA", help="Check every byte of a data set instead.")] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
@@ -57,9 +63,11 @@ def main(
         python pipelines/prepare_data.py
         python pipelines/prepare_data.py --source ~/dd_dp_dataset_canon --out s3://lab/dpd --workers 8
         python pipelines/prepare_data.py --source ~/photos --sharp-only --set f_number=2.8 --out runs/data/mine
+        python pipelines/prepare_data.py --source ~/photos --out runs/data/mine --allow-duplicates near
         python pipelines/prepare_data.py --verify runs/data/sample
     """
     from gkm.data.dataset.verification import verified
+    from gkm.data.preparation.leaks import parse_leaks
     from gkm.data.preparation.preparation import outlook, prepare
     from gkm.data.preparation.sources import choose_source
 
@@ -71,17 +79,18 @@ def main(
     if out is None and source != "sample":
         raise InputError(f"--source {source}: needs a place for the data set; give --out FOLDER")
     out = out or str(workspace / "data" / "sample")
+    allowed = parse_leaks(allow_duplicates)
     chosen = choose_source(
         source, layout, sharp=sharp, split=split, views=views, sharp_only=sharp_only, depth=depth, lens=lens or ()
     )
     for line in chosen.notes():
         say(f"{source}: {line}")
     if dry_run:
-        return say(f"{out}: {outlook(chosen, out, overwrite, allow_duplicates)}")
+        return say(f"{out}: {outlook(chosen, out, overwrite, allowed)}")
 
     with progress() as bar, _workers(workers, ray) as runner:
         task = bar.add_task("preparing photographs", total=len(chosen.items))
-        done = prepare(chosen, out, overwrite, allow_duplicates, runner, lambda pairs: bar.advance(task, pairs))
+        done = prepare(chosen, out, overwrite, allowed, runner, lambda pairs: bar.advance(task, pairs))
     outcome = "already there, nothing to do:" if done.already_there else "prepared"
     for line in (*done.warnings(), f"{outcome} {chosen.counts()}, fingerprint {done.manifest.fingerprint}"):
         say(f"{out}: {line}")

@@ -41,6 +41,8 @@ class PhotoPair:
     name: str
     blurred: Path
     sharp: Path
+    scene_is_named: bool = False
+    """Whether a list names the scene; otherwise it has the name of its file."""
     label: str | None = None
     """Such as indoor or outdoor."""
     left: Path | None = None

@@ -151,6 +151,16 @@ class _Command(TyperCommand):
         except InputError as error:
             leave(f"error: {error}", 2)
 
+    def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
+        """As typer does it; an option whose metavar stands in brackets may have no value, which means "all"."""
+        optional = {name for one in self.params if (one.metavar or "").startswith("[") for name in one.opts}
+        following = [*arguments[1:], "--"]
+        arguments = [
+            f"{argument}=all" if argument in optional and after.startswith("-") else argument
+            for argument, after in zip(arguments, following, strict=False)
+        ]
+        return super().parse_args(context, arguments)
+
 
 class _TerminatedError(BaseException):
     """SIGTERM came."""

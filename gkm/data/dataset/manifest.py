@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
 from gkm import storage
 from gkm.config import Input
@@ -21,6 +21,9 @@ MANIFEST = "manifest.json"
 SCHEMA_VERSION: Literal[2] = 2
 """Of shards and manifest; raise it when older code could not read them."""
 
+Leak = Literal["scene", "exact", "near"]
+"""What two splits can have in common: a scene that the source names, photographs equal in every pixel, or nearly."""
+LEAKS: tuple[Leak, ...] = get_args(Leak)
 
 CARD = "data_card.html"
 """Lies beside the manifest, which does not mention it."""
@@ -101,16 +104,31 @@ class Manifest(_Record):
     """Changes when the source's files change; tells a finished preparation from an outdated one."""
     left_out: tuple[str, ...] = ()
     """What the source held besides."""
-    duplicates_allowed: bool = False
-    """Whether two splits were allowed to share scenes and photographs; then their scores are no test."""
+    duplicates_allowed: tuple[Leak, ...] = ()
+    """What two splits were allowed to have in common; if anything, their scores are no test."""
     splits: dict[Split, SplitInfo]
 
+    @field_validator("duplicates_allowed", mode="before")
+    @classmethod
+    def _all_or_none(cls, value: object) -> object:
+        """Version 0.1.0 at first allowed all kinds or none."""
+        return {True: LEAKS, False: ()}[value] if isinstance(value, bool) else value
+
+    @field_serializer("duplicates_allowed")
+    def _none_is_false(self, value: tuple[Leak, ...]) -> list[Leak] | bool:
+        """Manifests of data sets without leaks are what they were before the kinds had names."""
+        return list(value) or False
+
     @model_validator(mode="after")
-    def _split_by_scene(self) -> Self:
-        seen: dict[str, Split] = {}
-        for split, info in self.splits.items() if not self.duplicates_allowed else ():
-            for scene in info.scenes:
-                refuse_leak(seen, scene, split)
+    def _split_by_content(self) -> Self:
+        seen: dict[tuple[str, str], Split] = {}
+        for split, info in self.splits.items() if "exact" not in self.duplicates_allowed else ():
+            for entry in info.entries:
+                if (there := seen.setdefault((entry.blurred_sha256, entry.sharp_sha256), split)) != split:
+                    raise InputError(
+                        f"the pair {entry.scene}/{entry.name}: is in the splits {there} and {split}, so scores would "
+                        "be of photographs seen in training"
+                    )
         return self
 
     @cached_property
@@ -182,15 +200,6 @@ def read_manifest(data: str | Path) -> Manifest:
 def is_of_dataset(name: str) -> bool:
     """Whether a data set has files of that name."""
     return _DATASET_FILE.fullmatch(name) is not None
-
-
-def refuse_leak(seen: dict[str, Split], scene: str, split: Split) -> None:
-    """Remembers the split of `scene`; InputError if it is in another one already."""
-    if seen.setdefault(scene, split) != split:
-        raise InputError(
-            f"scene {scene}: is in the splits {seen[scene]} and {split}, so scores would be of photographs seen in "
-            "training; keep every scene in one split"
-        )
 
 
 def _digest(content: object) -> str:

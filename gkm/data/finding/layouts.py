@@ -172,6 +172,7 @@ def _from_list(file: Path, shares: Shares | None) -> Found:
         PhotoPair(
             split=row.split or splits.get(row.scene) or shared[row.scene],
             scene=row.scene,
+            scene_is_named=row.scene_is_named,
             name=row.name,
             blurred=row.blurred,
             sharp=row.sharp,

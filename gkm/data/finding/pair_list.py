@@ -20,6 +20,7 @@ class Row:
 
     split: Split | None
     scene: str
+    scene_is_named: bool
     name: str
     blurred: Path
     sharp: Path
@@ -64,6 +65,7 @@ def _row(file: Path, number: int, line: dict[str | None, str | None]) -> Row:
     return Row(
         split=_SPLITS[split] if split else None,
         scene=values.get("scene") or name,
+        scene_is_named=bool(values.get("scene")),
         name=name,
         blurred=file.parent / values["blurred"],
         sharp=file.parent / values["sharp"],

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gkm.data.dataset.manifest import Manifest, PairEntry
+from gkm.data.dataset.manifest import Leak, Manifest, PairEntry
 from gkm.data.photos import Split
 from gkm.data.preparation.duplicates import Duplicate
 from gkm.data.preparation.inspection import HISTOGRAM_BINS, Facts
@@ -25,6 +25,11 @@ SAMPLES = 12
 """Pairs of each split that are shown."""
 
 _TEMPLATE = "card.html.jinja"
+_LEAKS: dict[Leak, str] = {
+    "scene": "scenes",
+    "exact": "equal photographs",
+    "near": "nearly equal photographs",
+}
 
 
 class LookedAt(NamedTuple):
@@ -87,7 +92,8 @@ def _provenance(manifest: Manifest, recognised: str) -> list[tuple[str, str]]:
     rows.append(("how", "; ".join(_in_words(key, value) for key, value in made.items())))
     rows.append(("left out", "; ".join(manifest.left_out)))
     if manifest.duplicates_allowed:
-        rows.append(("mind", "scenes and photographs may be in several splits: scores on it are no test"))
+        shared = " and ".join(_LEAKS[leak] for leak in manifest.duplicates_allowed)
+        rows.append(("mind", f"{shared} may be in several splits: scores on it are no test"))
     return [(label, text) for label, text in rows if text]
 
 

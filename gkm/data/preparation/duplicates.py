@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,11 @@ class Duplicate(NamedTuple):
         return self.one.sha256 == self.other.sha256
 
     @property
+    def kind(self) -> Literal["exact", "near"]:
+        """How alike they are."""
+        return "exact" if self.exact else "near"
+
+    @property
     def leaks(self) -> bool:
         """Whether they are in two splits."""
         return self.one.split != self.other.split
@@ -89,11 +94,13 @@ def find_duplicates(photographs: Iterable[Photograph]) -> list[Duplicate]:
     if not photographs:
         return []
     signs, pictures = _signs(photographs), _pictures(photographs)
+    hashes = np.array([photograph.sha256 for photograph in photographs])
     found = []
     for start in range(0, len(photographs), _CHUNK):
         part = slice(start, start + _CHUNK)
         different_bits = (signs.shape[1] - signs[part] @ signs.T) / 2
         alike = (different_bits <= MOST_DIFFERENT_BITS) & (pictures[part] @ pictures.T >= LEAST_CORRELATION)
+        alike |= hashes[part, None] == hashes  # plain surfaces correlate with nothing
         for row, column in zip(*np.nonzero(alike), strict=True):
             one, other = photographs[start + row], photographs[column]
             if start + row < column and (one.split, one.scene) != (other.split, other.scene):

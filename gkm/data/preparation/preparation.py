@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gkm import storage
-from gkm.data.dataset.manifest import CARD, MANIFEST, SCHEMA_VERSION, Manifest, SplitInfo, read_manifest, refuse_leak
+from gkm.data.dataset.manifest import (
+    CARD,
+    LEAKS,
+    MANIFEST,
+    SCHEMA_VERSION,
+    Leak,
+    Manifest,
+    SplitInfo,
+    read_manifest,
+)
 from gkm.data.dataset.pair import Pair
 from gkm.data.photos import SPLITS, Split
 from gkm.data.preparation.card import LookedAt, data_card
 from gkm.data.preparation.duplicates import Duplicate, Photograph, find_duplicates
+from gkm.data.preparation.leaks import refuse_named_scenes, refuse_shared
 from gkm.data.preparation.shard_jobs import SHARD_BYTES, Receipt, ShardJob, finished, plan
 from gkm.data.preparation.sources import Source, given_source
 from gkm.data.preparation.unfinished import Unfinished, refuse_occupied
@@ -50,7 +60,7 @@ def prepare(
     source: Source,
     out: str | Path,
     overwrite: bool = False,
-    allow_duplicates: bool = False,
+    allow_duplicates: Collection[Leak] = (),
     run: Runner = one_by_one,
     progress: Callable[[int], object] = lambda _: None,
     shard_bytes: int = SHARD_BYTES,
@@ -59,7 +69,7 @@ def prepare(
 
     Args:
         overwrite: whether another data set that is there may go.
-        allow_duplicates: whether two splits may share scenes or photographs.
+        allow_duplicates: what two splits may have in common; see `Leak`.
         run: who makes the shards.
         progress: told how many more pairs are done.
 
@@ -70,7 +80,8 @@ def prepare(
         Unfinished(out).tidy()
         return Preparation(manifest, already_there=True)
     refuse_occupied(out, overwrite)
-    _refuse_unlike_names(source, allow_duplicates)
+    _refuse_unlike_names(source)
+    refuse_named_scenes(source.origin, source.items, allow_duplicates)
     place = Unfinished(out)
     with place.held():
         jobs = plan(source, place, shard_bytes)
@@ -88,7 +99,7 @@ def write_dataset(
     description: Mapping[str, object],
     *,
     overwrite: bool = False,
-    allow_duplicates: bool = False,
+    allow_duplicates: Collection[Leak] = (),
     shard_bytes: int = SHARD_BYTES,
 ) -> Manifest:
     """`prepare` for pairs that are at hand, each with its split; `description` says what they are."""
@@ -96,13 +107,14 @@ def write_dataset(
     return prepare(source, out, overwrite, allow_duplicates, shard_bytes=shard_bytes).manifest
 
 
-def outlook(source: Source, out: str | Path, overwrite: bool = False, allow_duplicates: bool = False) -> str:
+def outlook(source: Source, out: str | Path, overwrite: bool = False, allow_duplicates: Collection[Leak] = ()) -> str:
     """What `prepare` would do, in words; InputError as there."""
     if overwrite:
         refuse_occupied(out, overwrite=True)
     elif there := find_prepared(source, out):
         return f"already there ({source.counts()}, fingerprint {there.fingerprint}), nothing to do"
-    _refuse_unlike_names(source, allow_duplicates)
+    _refuse_unlike_names(source)
+    refuse_named_scenes(source.origin, source.items, allow_duplicates)
     return f"would get {source.counts()}; nothing written (--dry-run)"
 
 
@@ -122,7 +134,7 @@ def _completed(
     place: Unfinished,
     receipts: Sequence[tuple[Split, Receipt]],
     overwrite: bool,
-    allow_duplicates: bool,
+    allow_duplicates: Collection[Leak],
 ) -> Preparation:
     """Puts the finished shards together, unless they tell of something that must not be."""
     there = set(storage.list_files(place.location))
@@ -138,8 +150,7 @@ def _completed(
         for entry, facts in zip(receipt.shard.pairs, receipt.facts, strict=True)
     ]
     duplicates = find_duplicates(photograph for pair in pairs for photograph in _photographs(pair))
-    if not allow_duplicates:
-        _refuse_shared(source, duplicates)
+    refuse_shared(source.origin, duplicates, allow_duplicates)
     manifest = _manifest(source, receipts, allow_duplicates)
     card = data_card(manifest, pairs, duplicates, source.recognised)
     files = {CARD: card.encode(), MANIFEST: manifest.to_json().encode()}
@@ -152,7 +163,9 @@ def _completed(
     )
 
 
-def _manifest(source: Source, receipts: Sequence[tuple[Split, Receipt]], allow_duplicates: bool) -> Manifest:
+def _manifest(
+    source: Source, receipts: Sequence[tuple[Split, Receipt]], allow_duplicates: Collection[Leak]
+) -> Manifest:
     splits = {
         split: SplitInfo(shards=tuple(receipt.shard for part, receipt in receipts if part == split))
         for split in SPLITS
@@ -164,7 +177,7 @@ def _manifest(source: Source, receipts: Sequence[tuple[Split, Receipt]], allow_d
         origin=source.origin,
         source_stamp=source.stamp,
         left_out=source.left_out,
-        duplicates_allowed=allow_duplicates,
+        duplicates_allowed=tuple(leak for leak in LEAKS if leak in allow_duplicates),
         splits=splits,
     )
 
@@ -175,22 +188,9 @@ def _photographs(pair: LookedAt) -> Iterator[Photograph]:
     yield Photograph(pair.split, entry.scene, entry.name, entry.sharp_sha256, facts.sharp_print)
 
 
-def _refuse_shared(source: Source, duplicates: Sequence[Duplicate]) -> None:
-    leaks = [duplicate for duplicate in duplicates if duplicate.leaks]
-    if leaks:
-        more = f", and {len(leaks) - 1} more" if len(leaks) > 1 else ""
-        raise InputError(
-            f"{source.origin}: {leaks[0]}{more}, so scores would be of photographs seen in training; keep them in one "
-            "split, or pass --allow-duplicates"
-        )
-
-
-def _refuse_unlike_names(source: Source, allow_duplicates: bool) -> None:
-    scenes: dict[str, Split] = {}
+def _refuse_unlike_names(source: Source) -> None:
     names: set[tuple[str, str, str]] = set()
     for item in source.items:
-        if not allow_duplicates:
-            refuse_leak(scenes, item.scene, item.split)
         if (key := (item.split, item.scene, item.name)) in names:
             raise InputError(
                 f"{source.origin}: two pairs of the scene {item.scene} are called {item.name}; rename one's photographs"

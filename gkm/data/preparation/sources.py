@@ -35,6 +35,8 @@ class Item:
     """Changes when one of its files changes."""
     label: str | None = None
     """What it shows, such as indoor."""
+    scene_is_named: bool = True
+    """Whether the source says which scene it shows; otherwise that is the name of its file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +228,7 @@ def _item(pair: PhotoPair) -> Item:
         pixel_bytes=2 * blurred.pixel_bytes,
         stamp=stamp_of(file_stamp(path) for path in (pair.blurred, *files.values())),
         label=pair.label,
+        scene_is_named=pair.scene_is_named,
     )
 
 

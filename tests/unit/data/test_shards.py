@@ -237,7 +237,7 @@ def _edit(data, change):
             lambda data: _edit(
                 data, lambda content: content["splits"]["test"].update(shards=content["splits"]["train"]["shards"])
             ),
-            "is in the splits train and test",
+            "is in the splits train and test, so scores would be",
         ),
     ],
 )

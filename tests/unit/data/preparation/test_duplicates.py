@@ -62,3 +62,10 @@ def test_leaks_come_first(scene_photos):
         "train c and test d are nearly the same",
         "train a and train b are the same",
     ]
+
+
+def test_equal_plain_surfaces_are_the_same(scene_photos):
+    """They have no contrast that could correlate."""
+    black = np.zeros((96, 128, 3), np.uint8)
+    (found,) = find_duplicates([_photograph("train", "night", black), _photograph("test", "cap", black)])
+    assert found.kind == "exact"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gkm.data.dataset.manifest import read_manifest
+from gkm.data.dataset.manifest import LEAKS, Manifest, read_manifest
 from gkm.data.dataset.shard_reader import read_shard
 from gkm.data.preparation import shard_jobs
 from gkm.data.preparation.preparation import one_by_one, outlook, prepare
@@ -183,12 +183,32 @@ def test_the_same_twice_is_nothing_to_do(dpd, tmp_path):
     assert outlook(source, tmp_path / "data").startswith("already there (3 train")
 
 
-def test_scene_in_two_splits_is_refused_before_anything_is_read(dpd, tmp_path):
-    shutil.copytree(dpd / "train_c", dpd / "test_c", dirs_exist_ok=True)
-    with pytest.raises(InputError, match="scene IMG_0: is in the splits train and test"):
-        prepare(open_source(dpd), tmp_path / "data", run=lambda jobs: pytest.fail("it read photographs"))
-    with pytest.raises(InputError, match="scene IMG_0: is in the splits"):
-        outlook(open_source(dpd), tmp_path / "data")
+def test_scene_that_a_list_names_in_two_splits_is_refused_before_anything_is_read(dpd, tmp_path):
+    (dpd / "pairs.csv").write_text(
+        "split,scene,blurred,sharp\n"
+        "train,hall,train_c/source/IMG_0.png,train_c/target/IMG_0.png\n"
+        "test,hall,test_c/source/IMG_4.png,test_c/target/IMG_4.png\n"
+    )
+    reason = "scene hall: is in the splits train and test, so scores .*; keep .*, or pass --allow-duplicates scene$"
+    source = open_source(dpd / "pairs.csv")
+    with pytest.raises(InputError, match=reason):
+        prepare(
+            source, tmp_path / "data", False, ("exact", "near"), run=lambda jobs: pytest.fail("it read photographs")
+        )
+    with pytest.raises(InputError, match=reason):
+        outlook(source, tmp_path / "data")
+    prepare(source, tmp_path / "data", allow_duplicates=("scene",))
+    assert read_manifest(tmp_path / "data").duplicates_allowed == ("scene",)
+
+
+def test_two_splits_may_use_one_file_name_for_different_scenes(dpd, tmp_path):
+    for side in ("source", "target"):
+        (dpd / f"test_c/{side}/IMG_4.png").rename(dpd / f"test_c/{side}/IMG_0.png")
+    manifest = prepare(open_source(dpd), tmp_path / "data").manifest
+    assert (manifest.count("test"), manifest.duplicates_allowed) == (1, ())
+    assert "IMG_0" in manifest.splits["train"].scenes
+    assert manifest.splits["test"].scenes == ("IMG_0",)
+    assert read_manifest(tmp_path / "data") == manifest
 
 
 def _copy_to_test(dpd):
@@ -201,20 +221,44 @@ def test_photograph_in_two_splits_is_refused_unless_told_otherwise(dpd, tmp_path
     _copy_to_test(dpd)
     source = open_source(dpd)
     with pytest.raises(
-        InputError, match=r"train IMG_1 and test copy are the same, .*seen in training; .*--allow-duplicates"
+        InputError,
+        match=r"train IMG_1 and test copy are the same, .*seen in training; .*--allow-duplicates exact,near$",
     ):
-        prepare(source, tmp_path / "data")
+        prepare(source, tmp_path / "data", allow_duplicates=("near",))
     assert not (tmp_path / "data").exists()
-    done = prepare(source, tmp_path / "data", allow_duplicates=True, run=lambda jobs: [] if not jobs else 1 / 0)
+    done = prepare(source, tmp_path / "data", allow_duplicates=("exact",), run=lambda jobs: [] if not jobs else 1 / 0)
     assert done.warnings() == ["mind: 1 photographs occur twice; see data_card.html"]
-    assert read_manifest(tmp_path / "data").duplicates_allowed
+    assert read_manifest(tmp_path / "data").duplicates_allowed == ("exact",)
     assert "train IMG_1 and test copy are the same" in (tmp_path / "data" / "data_card.html").read_text()
 
 
-def test_scene_in_two_splits_can_be_allowed(dpd, tmp_path):
+def test_one_kind_of_leak_is_allowed_without_the_other(dpd, tmp_path):
+    _copy_to_test(dpd)
+    for side in ("source", "target"):
+        photo = Image.open(dpd / f"train_c/{side}/IMG_2.png")
+        photo.save(dpd / f"test_c/{side}/again.jpg", quality=90)
+    source = open_source(dpd)
+    for allowed, kinds in (((), "exact,near"), (("exact",), "exact,near"), (("near",), "exact,near")):
+        with pytest.raises(InputError, match=f"--allow-duplicates {kinds}$"):
+            prepare(source, tmp_path / "data", allow_duplicates=allowed)
+    assert prepare(source, tmp_path / "data", allow_duplicates=("exact", "near")).manifest.count("test") == 3
+
+
+def test_same_photographs_under_the_same_names_in_two_splits_are_a_leak(dpd, tmp_path):
     shutil.copytree(dpd / "train_c", dpd / "test_c", dirs_exist_ok=True)
-    prepare(open_source(dpd), tmp_path / "data", allow_duplicates=True)
+    with pytest.raises(InputError, match="train IMG_0 and test IMG_0 are the same, and 2 more, so scores"):
+        prepare(open_source(dpd), tmp_path / "data")
+    prepare(open_source(dpd), tmp_path / "data", allow_duplicates=LEAKS)
     assert read_manifest(tmp_path / "data").count("test") == 4
+
+
+def test_manifests_that_allowed_all_leaks_or_none_are_still_read(dpd, tmp_path):
+    prepare(open_source(dpd), tmp_path / "data")
+    content = json.loads((tmp_path / "data" / "manifest.json").read_text())
+    assert content["duplicates_allowed"] is False
+    del content["checksum"], content["fingerprint"]
+    assert Manifest.model_validate(content | {"duplicates_allowed": True}).duplicates_allowed == LEAKS
+    assert Manifest.model_validate(content).duplicates_allowed == ()
 
 
 def test_wrong_partners_are_flagged_on_the_card(dpd, tmp_path):

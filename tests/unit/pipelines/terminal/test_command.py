@@ -54,6 +54,27 @@ def test_input_error_is_one_unbroken_line_and_status_2() -> None:
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], " x"),
+        (["--allow"], "all x"),
+        (["--allow", "--other", "y"], "all y"),
+        (["--allow", "near", "--other", "y"], "near y"),
+        (["--allow=near"], "near x"),
+    ],
+)
+def test_option_with_its_metavar_in_brackets_may_stand_alone(arguments: list[str], said: str) -> None:
+    def choose(
+        allow: Annotated[str, typer.Option("--allow", metavar="[exact,near]")] = "",
+        other: Annotated[str, typer.Option("--other")] = "x",
+    ) -> None:
+        """Choose."""
+        say(f"{allow} {other}")
+
+    assert CliRunner().invoke(build(choose), arguments).stdout == f"{said}\n"
+
+
 def test_unknown_option_is_status_2() -> None:
     assert CliRunner().invoke(build(refuse), ["--nonsense"]).exit_code == 2
 
