@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gkm.errors import InputError
+from gkm.storage import atomic
 
 REMEDY = "give a .safetensors or .pth file of the release"
 PARALLEL = "module."
@@ -42,12 +44,23 @@ def write_state_dict(state: Mapping[str, Tensor], path: Path) -> None:
     if path.suffix not in {".safetensors", ".pth"}:
         raise InputError(f"{path}: weights are written as .safetensors or .pth; choose one of these names")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    if path.suffix == ".pth":
+    if path.suffix == ".safetensors":
+        return write_tensors(plain, path)
+    with atomic.whole(path) as unfinished:
         torch.save(plain, unfinished)
-    else:
-        save_file(plain, unfinished)
-    os.replace(unfinished, path)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write contiguous tensors of the CPU as safetensors, whole or not at all; OSError where that cannot be done."""
+    with atomic.whole(path) as unfinished:
+        try:
+            save_file(dict(tensors), unfinished)
+        except SafetensorError as error:
+            # A full disk arrives as text, "... (os error 28)": whoever handles it needs the number.
+            code = re.search(r"\(os error (\d+)\)", str(error))
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
 
 
 def fill(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> None:

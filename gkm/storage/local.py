@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from gkm.errors import InputError
+from gkm.storage import atomic
 
 Location = str | Path
-
-_PARTIAL = ".partial"
 
 
 def exists(location: Location) -> bool:
@@ -36,20 +34,10 @@ def read_range(location: Location, start: int, length: int) -> bytes:
 def write_bytes(location: Location, data: bytes, if_absent: bool) -> bool:
     """See `gkm.storage.write_bytes`."""
     path = Path(location)
-    if not if_absent:
-        with replacing(path) as partial:
-            partial.write_bytes(data)
-        return True
-    with _partial(path) as partial:
-        partial.write_bytes(data)
-        try:
-            os.link(partial, path)
-        except FileExistsError:
-            return path.read_bytes() == data
-        except OSError:  # a file system without hard links
-            if path.exists():
-                return path.read_bytes() == data
-            partial.replace(path)
+    with _explained(path):
+        if if_absent:
+            return atomic.write_absent(path, data)
+        atomic.write_whole(path, data)
     return True
 
 
@@ -69,7 +57,7 @@ def download(location: Location, path: Path) -> None:
 def list_files(location: Location) -> list[str]:
     """See `gkm.storage.list_files`."""
     folder = Path(location)
-    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(_PARTIAL))
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(atomic.PARTIAL))
     return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
@@ -84,10 +72,9 @@ def delete(location: Location) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it takes the place of `path` if the block ends well, and vanishes if not."""
-    with _partial(path) as partial:
+    """`gkm.storage.atomic.whole`, with an InputError for what the operating system refuses, such as a full disk."""
+    with _explained(path), atomic.whole(path) as partial:
         yield partial
-        partial.replace(path)
 
 
 @contextmanager
@@ -98,19 +85,6 @@ def _explained(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path}: cannot be written ({_reason(error)}); make room or permission, or choose another place"
         ) from error
-
-
-@contextmanager
-def _partial(path: Path) -> Iterator[Path]:
-    """A name beside `path`, gone afterwards."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
-    try:
-        with _explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield partial
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 @contextmanager

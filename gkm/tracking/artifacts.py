@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from gkm import storage
 from gkm.errors import InputError
+from gkm.storage import atomic
 from gkm.tracking.connection import Connection
 
 if TYPE_CHECKING:
@@ -68,11 +68,9 @@ class Artifacts(Connection):
             return
         root = Path(location)
         target = root / (folder or "") / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
         # A process may be killed while it copies: the half copy stays outside the artifacts.
-        partial = root.parent / f".{path.name}.{os.getpid()}"
-        shutil.copyfile(path, partial)
-        os.replace(partial, target)
+        with atomic.whole(target, aside=root.parent) as partial:
+            shutil.copyfile(path, partial)
 
     def log_folder(self, run_id: str, path: Path, folder: str) -> None:
         """Keep a copy of all files below `path` as artifacts under `folder`."""

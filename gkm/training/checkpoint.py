@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +17,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from gkm.config import network_from_dict
 from gkm.errors import InputError
 from gkm.networks import Network, build
+from gkm.networks.state_dict import write_tensors
+from gkm.storage import atomic
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
@@ -47,8 +47,8 @@ class Checkpoint:
 def save_weights(model: Network, directory: Path) -> Path:
     """Write `model.safetensors` and `model.json` into `directory` (made if missing); returns `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    _write_tensors(directory / WEIGHTS_NAME, _contiguous(model.state_dict()))
-    _write_text(directory / CONFIG_NAME, model.config.model_dump_json(indent=2) + "\n")
+    write_tensors(_contiguous(model.state_dict()), directory / WEIGHTS_NAME)
+    atomic.write_whole(directory / CONFIG_NAME, f"{model.config.model_dump_json(indent=2)}\n".encode())
     return directory
 
 
@@ -87,14 +87,16 @@ def save_checkpoint(
     (directory / SUMS_NAME).unlink(missing_ok=True)
     tensors, plain = _split_optimizer(optimizer.state_dict())
     save_weights(model, directory)
-    _write_tensors(directory / OPTIMIZER_NAME, tensors)
-    _write_text(directory / STATE_NAME, json.dumps({"optimizer": plain, "training": dict(state)}) + "\n")
+    write_tensors(tensors, directory / OPTIMIZER_NAME)
+    text = json.dumps({"optimizer": plain, "training": dict(state)}) + "\n"
+    atomic.write_whole(directory / STATE_NAME, text.encode())
     return seal(directory, CHECKPOINT_NAMES)
 
 
 def seal(directory: Path, names: Sequence[str]) -> Path:
     """Write `SHA256SUMS` over the files `names`, by which `damage` knows that `directory` is whole."""
-    _write_text(directory / SUMS_NAME, "".join(f"{_sha256(directory / name)}  {name}\n" for name in names))
+    sums = "".join(f"{_sha256(directory / name)}  {name}\n" for name in names)
+    atomic.write_whole(directory / SUMS_NAME, sums.encode())
     return directory
 
 
@@ -158,25 +160,6 @@ def _join_optimizer(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, temporary)
-    except SafetensorError as error:
-        # A full disk arrives as text, "... (os error 28)": whoever handles it needs the number.
-        code = re.search(r"\(os error (\d+)\)", str(error))
-        if code is None:
-            raise
-        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
-    os.replace(temporary, path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _sha256(path: Path) -> str:

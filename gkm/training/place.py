@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gkm import storage
+from gkm.storage import atomic
 from gkm.training.checkpoint import SUMS_NAME
 from gkm.training.scratch import clean, scratch
 
@@ -66,14 +67,13 @@ class LocalPlace:
     def write(self, name: str, data: bytes) -> None:
         target = self._folder / name
         with scratch(self._folder, _HIDDEN) as aside:
-            (aside / target.name).write_bytes(data)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(aside / target.name, target)
+            atomic.write_whole(target, data, aside)
 
     def write_folder(self, name: str, write: Write) -> None:
         target = self._folder / name
         with scratch(self._folder, _HIDDEN) as aside:
             write(aside / "new")
+            # A folder cannot take another's place at one stroke as files do; in between, an older checkpoint counts.
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
                 target.rename(aside / "old")

@@ -128,6 +128,7 @@ def _leftovers(folder: Path, keep: set[str]) -> list[str]:
 
 
 def _move(folder: Path, target: Path) -> None:
+    """`folder`, whose files are on the disk already, takes the place of the folder `target`."""
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     with suppress(FileNotFoundError):

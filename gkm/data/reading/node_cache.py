@@ -101,6 +101,7 @@ class NodeCache:
         if descriptor is None:
             return None
         try:
+            # Not by `gkm.storage.atomic`: the file has its room and its lock before it is filled, and keeps both after.
             fill(partial, data, shard, columns)
             partial.replace(path)
             return CachedShard(descriptor, shard, columns)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gkm import storage
 from gkm.config import TrialConfig, setting_paths
 from gkm.errors import InputError
 from gkm.study.design.objective import PSNR, Objective
@@ -174,6 +175,7 @@ class Curves:
     def write(self, path: Path) -> None:
         """The table as a Parquet or CSV file, as `from_table` reads it."""
         import pyarrow as pa
+        from pyarrow import csv, parquet
 
         rows = [
             {**settings, "seed": seed, **run.at(place)}
@@ -183,14 +185,11 @@ class Curves:
         ]
         names = dict.fromkeys(name for row in rows for name in row)
         table = pa.table({name: [row.get(name) for row in rows] for name in names})
-        if path.suffix == ".csv":
-            from pyarrow import csv
-
-            csv.write_csv(table, path)
-        else:
-            from pyarrow import parquet
-
-            parquet.write_table(table, path)
+        with storage.replacing(path) as partial:
+            if path.suffix == ".csv":
+                csv.write_csv(table, partial)
+            else:
+                parquet.write_table(table, partial)
 
 
 class _Column:

@@ -258,7 +258,7 @@ def test_a_full_disk_is_an_error_with_its_number_and_earlier_epochs_stay(
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gkm.training.checkpoint.save_file", full)
+        patch.setattr("gkm.networks.state_dict.save_file", full)
         with pytest.raises(OSError, match="No space left") as caught:
             fit(_model(), TwoBatches(), Scores(1), CONFIG, _context(tmp_path))
     assert caught.value.errno == errno.ENOSPC
