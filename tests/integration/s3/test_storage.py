@@ -1,9 +1,11 @@
 """The calls of storage on a real S3 server: whole objects, one winner, patience, and sentences for refusals."""
 
+import importlib.util
 import os
 import pickle
-import threading
+import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,36 +16,31 @@ from gkm import storage
 from gkm.errors import InputError
 from gkm.storage import s3
 
+CONTRACT = Path(__file__).parents[2] / "unit" / "storage" / "backend_contract.py"
+_SPEC = importlib.util.spec_from_file_location("backend_contract", CONTRACT)
+assert _SPEC
+assert _SPEC.loader
+contract = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(contract)
+
 pytestmark = pytest.mark.s3
 
 SEVERAL_PARTS = 2 * s3.MULTIPART_BYTES + 12345
 
 
+class TestS3(contract.BackendContract):
+    @pytest.fixture
+    def place(self, use: Callable[..., None], request: pytest.FixtureRequest) -> str:
+        use()
+        return f"s3://photos/{re.sub(r'[^a-z_]', '-', request.node.name)}"
+
+    def test_what_is_walked_is_read_not_written(self, place: str) -> None:
+        with pytest.raises(OSError, match="is read here, not written"):
+            (storage.path(place) / "new").open("w")
+
+
 def _noise(size: int) -> bytes:
     return np.random.default_rng(0).bytes(size)
-
-
-def test_files_come_back_in_whole_and_in_ranges(place: str) -> None:
-    storage.write_bytes(f"{place}/a/one.bin", b"0123456789")
-    storage.write_bytes(f"{place}/two.bin", b"")
-    storage.write_bytes(f"{place}/two.bin", b"again")
-    assert storage.list_files(place) == ["a/one.bin", "two.bin"]
-    assert storage.read_bytes(f"{place}/two.bin") == b"again"
-    assert storage.read_range(f"{place}/a/one.bin", 3, 4) == b"3456"
-    assert storage.read_range(f"{place}/a/one.bin", 8, 100) == b"89"
-    assert storage.read_range(f"{place}/a/one.bin", 10, 5) == b""
-    assert storage.exists(f"{place}/a")
-    assert storage.exists(f"{place}/a/one.bin")
-    assert not storage.exists(f"{place}/a/on")
-    storage.delete(f"{place}/a")
-    storage.delete(f"{place}/a")
-    assert storage.list_files(place) == ["two.bin"]
-
-
-def test_a_path_object_means_the_same_place(place: str) -> None:
-    storage.write_bytes(Path(place) / "x", b"x")
-    assert storage.read_bytes(f"{place}/x") == b"x"
-    assert storage.absolute(Path(place)) == place
 
 
 @pytest.mark.slow
@@ -66,46 +63,6 @@ def test_large_files_travel_in_parts_with_checksums(place: str, tmp_path: Path) 
     head = s3.client().head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     assert head["ETag"].endswith('-3"')
     assert any(name.startswith("Checksum") for name in head)
-
-
-def test_of_many_writers_of_an_absent_file_one_wins(place: str) -> None:
-    def write(index: int) -> bool:
-        return storage.write_bytes(f"{place}/manifest.json", b"%d" % index, if_absent=True)
-
-    with ThreadPoolExecutor(8) as pool:
-        won = [index for index, written in enumerate(pool.map(write, range(16))) if written]
-    assert len(won) == 1
-    assert storage.read_bytes(f"{place}/manifest.json") == b"%d" % won[0]
-    assert write(won[0])  # as after an answer that was lost
-
-
-def test_readers_see_the_old_or_the_new_file(place: str) -> None:
-    old, new = b"o" * 300_000, b"n" * 200_000
-    storage.write_bytes(f"{place}/file", old)
-    stop = threading.Event()
-    seen = set()
-
-    def read() -> None:
-        while not stop.is_set():
-            seen.add(storage.read_bytes(f"{place}/file"))
-
-    with ThreadPoolExecutor(2) as pool:
-        readers = [pool.submit(read) for _ in range(2)]
-        for index in range(20):
-            storage.write_bytes(f"{place}/file", new if index % 2 else old)
-        stop.set()
-    for reader in readers:
-        reader.result()
-    assert seen <= {old, new}
-
-
-def test_folders_are_copied_both_ways(place: str, tmp_path: Path) -> None:
-    storage.write_bytes(tmp_path / "from" / "a" / "b", b"b")
-    storage.write_bytes(tmp_path / "from" / "c", b"c")
-    storage.upload_folder(tmp_path / "from", place, last="a/b")
-    storage.fetch(place, tmp_path / "to")
-    assert storage.list_files(tmp_path / "to") == ["a/b", "c"]
-    assert (tmp_path / "to" / "c").read_bytes() == b"c"
 
 
 def test_pyarrow_copies_folders_and_abandons_half_files(place: str, tmp_path: Path) -> None:
@@ -213,13 +170,6 @@ def test_refusals_are_one_sentence_without_secrets(use, changes, location: str, 
         assert "secret-key" not in text
 
 
-def test_a_missing_file_is_named(place: str, tmp_path: Path) -> None:
-    for read in (storage.read_bytes, lambda location: storage.download(location, tmp_path / "x")):
-        with pytest.raises(InputError, match=f"{place}/gone: does not exist; correct the location"):
-            read(f"{place}/gone")
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_reader_may_read_but_not_write(use, place: str) -> None:
     storage.write_bytes("s3://readable/x", b"x")
     use(AWS_ACCESS_KEY_ID="reader-access-key", AWS_SECRET_ACCESS_KEY="reader-secret-key")
@@ -228,33 +178,6 @@ def test_a_reader_may_read_but_not_write(use, place: str) -> None:
         InputError, match="s3://readable/x: access is denied; these credentials need the right s3:PutObj"
     ):
         storage.write_bytes("s3://readable/x", b"y")
-
-
-def test_folders_are_walked_and_files_read_in_parts(place: str) -> None:
-    content = _noise(300_000)
-    storage.write_bytes(f"{place}/a/deep/photo.png", content)
-    storage.write_bytes(f"{place}/list.csv", "blurred,sharp\nä,b\n".encode())
-    root = storage.path(Path(place))
-    assert (str(root), str(root / "a"), root.absolute()) == (place, f"{place}/a", root)
-    assert sorted((path.name, path.is_dir()) for path in root.iterdir()) == [("a", True), ("list.csv", False)]
-    assert (root / "a").is_dir()
-    assert not (root / "a").is_file()
-    assert not (root / "b").exists()
-    assert (root / "list.csv").read_text(encoding="utf-8").splitlines() == ["blurred,sharp", "ä,b"]
-    photo = pickle.loads(pickle.dumps(root / "a" / "deep" / "photo.png"))
-    assert photo.stat().st_size == len(content)
-    assert abs(photo.stat().st_mtime_ns / 1e9 - time.time()) < 3600
-    with photo.open("rb") as file:
-        assert file.read(4) == content[:4]
-        file.seek(-5, os.SEEK_END)
-        assert file.read(10) == content[-5:]
-        file.seek(100_000)
-        assert file.read() == content[100_000:]
-        assert file.read() == b""
-    with pytest.raises(FileNotFoundError):
-        (root / "none").stat()
-    with pytest.raises(OSError, match="is read here, not written"):
-        (root / "new").open("w")
 
 
 def test_a_refused_folder_is_not_taken_for_a_missing_one(use) -> None:
