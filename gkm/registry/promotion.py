@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from gkm.config import Input
 from gkm.errors import InputError
 from gkm.registry import versions
 from gkm.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, REGISTERED_NAME
@@ -150,7 +151,8 @@ def _scores(
 
     device = best_device()
     model = None if version is None else versions.load(tracking, version).model.to(device)
-    restore, inputs = (None, ("blurred",)) if model is None else (restorer(model), model.inputs)
+    restore = None if model is None else restorer(model)
+    inputs: tuple[Input, ...] = ("blurred",) if model is None else model.inputs
     photos = open_split(data, "test", cache, inputs=inputs)
     label = "blurred input" if version is None else f"version {version}"
     pairs = watch(label, photos) if watch else photos
