@@ -54,6 +54,12 @@ class TrialResult:
         return next(metrics for metrics in self.history if metrics["epoch"] == self.best_epoch)
 
 
+def score_blurred(data: str, cache: NodeCache | str | None = None) -> list[ImageScore]:
+    """PSNR and SSIM of the validation photographs as they are: what any training is measured against."""
+    validation = open_split(data, "validation", cache)
+    return evaluate(None, (validation[i] for i in range(len(validation))), with_lpips=False)
+
+
 def run_trial(
     config: TrialConfig,
     data: str,

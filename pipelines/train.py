@@ -1,7 +1,7 @@
 """Train one network: settings and a data set in, a tracked run with its best weights out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from pipelines.terminal.options import (
     WORKSPACE,
     node_cache,
 )
+
+if TYPE_CHECKING:
+    from gkm.study.single.launch import Launch
+    from gkm.tracking import TrialRecord
 
 
 def main(
@@ -36,15 +40,17 @@ def main(
     cache_limit: CACHE_LIMIT = None,
     storage: STORAGE = None,
     tracking_uri: TRACKING_URI = None,
+    register: Annotated[bool, typer.Option("--register", help="Register the best weights as challenger.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the settings; train nothing.")] = False,
 ) -> None:
-    """Train one GKMNet and keep its best weights in the tracking store.
+    """Train one network and keep its best weights in the tracking store.
 
-    The same settings on the same data resume where they were left, and do nothing once finished.
+    The same settings on the same data resume where they were left, and train nothing once finished.
 
     Examples:
       python pipelines/train.py --data runs/data/sample --set model.width=8 --set training.epochs=20
       python pipelines/train.py --data runs/data/sample --config my.json --workers 2
+      python pipelines/train.py --data runs/data/sample --set training.epochs=20 --register
       python pipelines/train.py --from-run 3f2a
     """
     from gkm.config import TrialConfig
@@ -87,18 +93,44 @@ def main(
     else:
         best = max(metrics["val/psnr"] for metrics in record.history)
         say(f"run {record.run_id} has been trained already ({best:.2f} dB); repeat it with --from-run {record.run_id}")
-    _show(record.run_id, record.history, settings.training.epochs)
+    _show(record, settings.training.epochs)
+    _compare(record, launch)
     if first:
         say(compared(record, first, "val/psnr"))
-    say(f"compare runs: {tracking.ui_hint}")
+    if register:
+        from gkm.registry.versions import CHALLENGER, REGISTERED_NAME, register_run
+
+        described = f"Trained by itself: {_best(record)['val/psnr']:.2f} dB in validation."
+        version = register_run(tracking, record.run_id, tags={}, description=described)
+        say(f"registered: {REGISTERED_NAME} version {version}, alias {CHALLENGER}")
+        say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
+    else:
+        say("register these weights as challenger: the same command with --register")
+    say(f"look at the run: {tracking.ui_link(record.run_id)}")
 
 
-def _show(run_id: str, history: list[dict[str, float]], epochs: int) -> None:
-    begin, best = history[0], max(history, key=lambda metrics: metrics["val/psnr"])
-    say(f"run {run_id}: {len(history)} validated epochs of {epochs}")
-    say(f"training loss {begin['train/loss']:.5f} -> {history[-1]['train/loss']:.5f}")
+def _best(record: "TrialRecord") -> dict[str, float]:
+    return max(record.history, key=lambda metrics: metrics["val/psnr"])
+
+
+def _show(record: "TrialRecord", epochs: int) -> None:
+    begin, best = record.history[0], _best(record)
+    say(f"run {record.run_id}: {len(record.history)} validated epochs of {epochs}")
+    say(f"training loss {begin['train/loss']:.5f} -> {record.history[-1]['train/loss']:.5f}")
     say(f"validation loss {begin['val/loss']:.5f} -> {best['val/loss']:.5f} at epoch {best['epoch']:.0f}")
     say(f"validation PSNR {best['val/psnr']:.2f} dB, SSIM {best['val/ssim']:.4f}")
+
+
+def _compare(record: "TrialRecord", launch: "Launch") -> None:
+    """Say what the training gained over the blurred photographs, or that it lost."""
+    from gkm.evaluation import mean_scores
+    from gkm.trial import score_blurred
+
+    blurred = mean_scores(score_blurred(launch.data, launch.cache))["psnr"]
+    gain = _best(record)["val/psnr"] - blurred
+    say(f"the blurred photographs have {blurred:.2f} dB: a gain of {gain:+.2f} dB")
+    if gain <= 0:
+        say("these weights make photographs worse than they were: train longer, or lower optim.learning_rate")
 
 
 if __name__ == "__main__":

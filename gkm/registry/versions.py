@@ -82,13 +82,19 @@ def register_best(tracking: Tracking, results: StudyResults) -> int:
         raise InputError(f"study {results.name}: is {results.status}; nothing is registered before it has finished")
     if best.run_id is None:
         raise InputError(f"study {results.name}: best trial {best.number} is not in MLflow yet; start the study again")
+    described = f"Best of {len(results.trials)} trials of the study {results.name}: {best.score:.2f} dB in validation."
+    tags = {"gkm.study": results.name, f"gkm.{results.metric}": f"{best.score:.4f}"}
+    return register_run(tracking, best.run_id, tags=tags, description=described)
+
+
+def register_run(tracking: Tracking, run_id: str, *, tags: Mapping[str, str], description: str) -> int:
+    """Register the best weights of a trial as challenger; returns the version.
+
+    Raises InputError where its weights are gone or damaged.
+    """
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
-        weights = tracking.download(best.run_id, "weights", Path(temporary))
-        described = (
-            f"Best of {len(results.trials)} trials of the study {results.name}: {best.score:.2f} dB in validation."
-        )
-        tags = {"gkm.study": results.name, f"gkm.{results.metric}": f"{best.score:.4f}"}
-        return register(tracking, best.run_id, weights, tags=tags, description=described)
+        weights = tracking.download(run_id, "weights", Path(temporary))
+        return register(tracking, run_id, weights, tags=tags, description=description)
 
 
 def load(tracking: Tracking, selector: str | int | None = None) -> LoadedModel:

@@ -102,6 +102,10 @@ def test_a_finished_trial_is_found_finished_without_starting_ray(tmp_path: Path,
     run = _run_id(first.stdout)
     assert re.fullmatch(rf"run {run} has been trained already \([\d.]+ dB\); repeat it with --from-run {run}", said)
     assert figures == first.stdout.splitlines()
+    assert re.search(r"the blurred photographs have [\d.]+ dB: a gain of [+-][\d.]+ dB", first.stdout)
+    for _ in range(2):
+        registered = _run("train.py", *arguments, "--register")
+        assert "registered: gkmnet version 1, alias challenger" in registered.stdout, registered.stderr
 
 
 @pytest.mark.slow

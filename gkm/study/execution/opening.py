@@ -23,7 +23,6 @@ from gkm.tracking import Tracking, environment_tags
 
 if TYPE_CHECKING:
     from gkm.data.reading.cache import NodeCache
-    from gkm.evaluation import ImageScore
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,9 @@ def open_study(study: Study, manifest: Manifest, lease: Lease, said: Callable[[s
     if (changed := grown(study, record)) is not None:
         record.set(**changed)
     if "gkm:blurred" not in record.attributes:
-        scores = _blurred(study)
+        from gkm.trial import score_blurred
+
+        scores = score_blurred(study.data, study.cache)
         names = [f"{score.scene}/{score.name}" for score in scores]
         record.set(photographs=names, blurred=[round(score.psnr, 6) for score in scores])
         record.set(blurred_ssim=[round(score.ssim, 6) for score in scores])
@@ -150,15 +151,6 @@ def _kept_apart(study: Study, other: StudyResults) -> str:
         f"{other.record or 'none'}); the new one is kept apart from it. If that record was lost and is to be made "
         "anew from MLflow, stop and use --rebuild"
     )
-
-
-def _blurred(study: Study) -> list[ImageScore]:
-    """The scores of the validation photographs as they are."""
-    from gkm.data.reading.cache import open_split
-    from gkm.evaluation import evaluate
-
-    validation = open_split(study.data, "validation", study.cache)
-    return evaluate(None, (validation[i] for i in range(len(validation))), with_lpips=False)
 
 
 def open_mirror(study: Study, record: Record, manifest: Manifest, said: Callable[[str], None]) -> Mirror:
