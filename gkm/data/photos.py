@@ -19,6 +19,9 @@ from gkm.errors import InputError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+"""In the one order in which they are always listed."""
+TRIAL_SPLITS = SPLITS[:2]
+"""What a trial reads: photographs to train on, and to validate on. No study ever sees the rest."""
 Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """Height x width x 3, RGB."""
 

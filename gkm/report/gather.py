@@ -16,7 +16,7 @@ from torch import Tensor
 from gkm.config import Input
 from gkm.data.dataset.manifest import Manifest, read_manifest
 from gkm.data.dataset.pair import Pair
-from gkm.data.photos import as_8bit
+from gkm.data.photos import SPLITS, as_8bit
 from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
 from gkm.errors import InputError
 from gkm.evaluation import ImageScore, Restore, evaluate, mean_scores, restore_image, restorer, to_8bit
@@ -248,7 +248,7 @@ def _describe(manifest: Manifest) -> str:
 
 def _provenance(study: StudyResults, best: TrialRow, loaded: LoadedModel, manifest: Manifest) -> dict[str, str]:
     """Label -> value, in the order of the page."""
-    counts = " / ".join(str(manifest.count(split)) for split in ("train", "validation", "test"))
+    counts = " / ".join(str(manifest.count(split)) for split in SPLITS)
     entries = {
         "Study": study.name,
         "Record": study.record,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gkm.study.execution.opening import Study
     from gkm.study.execution.run import Outcome
     from gkm.study.record.results import StudyResults, TrialRow
+    from gkm.study.record.statuses import TrialStatus
 
 
 def conclude(study: Study, outcome: Outcome, page: Path | None) -> None:
@@ -70,7 +71,8 @@ def _leave_unfinished(study: Study, outcome: Outcome) -> None:
 
 def _endings(results: StudyResults) -> dict[str, int]:
     """How many trials of the search ended how."""
-    return {status: results.count(status, "search") for status in ("finished", "stopped", "failed")}
+    statuses: tuple[TrialStatus, ...] = ("finished", "stopped", "failed")
+    return {status: results.count(status, "search") for status in statuses}
 
 
 def _confirmed(results: StudyResults) -> list[str]:

@@ -11,7 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from gkm.study.decisions.standing import ENDED, Standing, duration
+from gkm.study.decisions.standing import Standing, duration
+from gkm.study.record.statuses import ENDED
 from pipelines.terminal import live_table
 from pipelines.terminal.command import keeping_signals
 from pipelines.terminal.lines import Lines

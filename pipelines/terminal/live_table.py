@@ -13,8 +13,15 @@ from gkm.study.decisions.standing import Standing, duration, short
 
 if TYPE_CHECKING:
     from gkm.study.record.results import TrialRow
+    from gkm.study.record.statuses import TrialStatus
 
-_COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "interrupted": "magenta"}
+_COLOURS: dict[TrialStatus, str] = {
+    "running": "cyan",
+    "finished": "green",
+    "stopped": "yellow",
+    "failed": "red",
+    "interrupted": "magenta",
+}
 
 
 def header(name: str, standing: Standing) -> list[str]:

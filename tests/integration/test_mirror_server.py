@@ -12,7 +12,8 @@ from gkm.config import TrialConfig
 from gkm.study.mirror import agenda
 from gkm.study.mirror import mlflow_mirror as mirror_module
 from gkm.study.mirror.mirror import MlflowMirror, StudyFacts, find_foreign, read_study
-from gkm.study.record.results import StudyResults, TrialRow, TrialStatus
+from gkm.study.record.results import StudyResults, TrialRow
+from gkm.study.record.statuses import TrialStatus
 from gkm.tracking import Tracking
 from tests.mlflow_server import Server
 

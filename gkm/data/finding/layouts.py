@@ -16,7 +16,7 @@ from gkm.data.finding.partners import Rule, match
 from gkm.data.finding.photo_tree import Tree, photo_tree
 from gkm.data.finding.splitting import SPLIT_WORDS, Shares, share_out
 from gkm.data.finding.views import with_views
-from gkm.data.photos import PhotoPair, Split
+from gkm.data.photos import SPLITS, PhotoPair, Split
 from gkm.errors import InputError
 
 _DPD: dict[str, Split] = {"train_c": "train", "val_c": "validation", "test_c": "test"}
@@ -261,8 +261,7 @@ def _places(tree: Tree) -> Iterator[tuple[str, str, Split | None]]:
 
 
 def _sorted(pairs: Sequence[PhotoPair]) -> tuple[PhotoPair, ...]:
-    order = {"train": 0, "validation": 1, "test": 2}
-    return tuple(sorted(pairs, key=lambda pair: (order[pair.split], pair.scene, pair.name)))
+    return tuple(sorted(pairs, key=lambda pair: (SPLITS.index(pair.split), pair.scene, pair.name)))
 
 
 def _starts(names: Sequence[str], words: tuple[str, ...]) -> bool:

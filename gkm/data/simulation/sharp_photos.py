@@ -16,7 +16,7 @@ from gkm.data.dataset.pair import Pair
 from gkm.data.finding.partners import by_stem
 from gkm.data.finding.photo_tree import photo_tree
 from gkm.data.finding.splitting import SPLIT_WORDS, Shares, share_out
-from gkm.data.photos import Pixels, Split, quantised, read_rgb
+from gkm.data.photos import SPLITS, Pixels, Split, quantised, read_rgb
 from gkm.data.simulation import depth
 from gkm.data.simulation.defocus import defocus
 from gkm.data.simulation.optics import Optics
@@ -64,8 +64,7 @@ def find_sharp_photos(folder: str | Path, depth_maps: str | Path | None, shares:
         SharpPhoto(split=splits[scene], scene=scene, file=file, depth_map=_depth_map(maps, scene, file))
         for scene, file in named.items()
     ]
-    order = {"train": 0, "validation": 1, "test": 2}
-    return sorted(photos, key=lambda photo: (order[photo.split], photo.scene))
+    return sorted(photos, key=lambda photo: (SPLITS.index(photo.split), photo.scene))
 
 
 def render(photo: SharpPhoto, optics: Optics, shot: int) -> Pair:

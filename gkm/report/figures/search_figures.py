@@ -16,6 +16,7 @@ from gkm.report.names import long_name, objective_head, objective_name, short_na
 from gkm.report.study_table import has_score, in_words, objective_cell
 from gkm.study.insight.insight import is_logarithmic
 from gkm.study.record.results import StudyResults, TrialRow
+from gkm.study.record.statuses import SCORED
 
 SMALL_PANEL_INCHES = (2.3, 1.9)
 PARALLEL_INCHES = (8.6, 3.7)
@@ -93,7 +94,7 @@ def _front_panel(study: StudyResults, place: int) -> Markup:
         points, seen, titles = [], [], {}
         for trial in study.trials:
             x, y = trial.value(across.metric), trial.value(upright.metric)
-            if x is None or y is None or trial.status not in ("finished", "stopped"):
+            if x is None or y is None or trial.status not in SCORED:
                 continue
             seen.append(x)
             on_front = trial.number in front

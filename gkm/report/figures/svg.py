@@ -14,6 +14,8 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from gkm.study.record.statuses import TrialStatus
+
 SCORE_LEVELS = 7
 """Shades from the worst score to the best."""
 _NAMES = ("ink", "muted", "line", "best", "finished", "stopped", "failed", "surface")
@@ -22,7 +24,7 @@ COLOURS = {
     for index, name in enumerate((*_NAMES, *(f"score-{level}" for level in range(SCORE_LEVELS))), 1)
 }
 """Name of a CSS variable of the page -> the colour Matplotlib is given in its place."""
-MARKERS = {"finished": "o", "stopped": "X", "failed": "v", "running": ">", "interrupted": "D"}
+MARKERS: dict[TrialStatus, str] = {"finished": "o", "stopped": "X", "failed": "v", "running": ">", "interrupted": "D"}
 PANEL_INCHES = (5.4, 3.5)
 PANEL_MARGINS = (0.72, 0.5, 0.15, 0.08)
 """For the labels of a panel: left, bottom, right, top, in inches. To have them measured would double the time."""

@@ -21,6 +21,7 @@ from gkm.study.design.design import Design
 from gkm.study.design.space import SearchSpace
 from gkm.study.record.record import Record
 from gkm.study.record.results import TrialRow
+from gkm.study.record.statuses import UNENDED
 
 RETRIES = 3
 """Times that a trial is started again after its process died without having finished another epoch."""
@@ -189,7 +190,7 @@ class Conductor:
         """Whether every trial has ended and nothing is left to start."""
         if self.stopping_reason is not None or self._in_flight:
             return False
-        open_trials = (n for n in self.record.numbers if self.record.status(n) in ("running", "waiting"))
+        open_trials = (n for n in self.record.numbers if self.record.status(n) in UNENDED)
         if self.over_budget() is not None:
             return all(self.record.status(n) == "waiting" for n in open_trials)
         return next(open_trials, None) is None

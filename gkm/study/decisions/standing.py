@@ -11,9 +11,7 @@ from gkm.study.design.design import Design
 from gkm.study.design.objective import PSNR
 from gkm.study.design.space import SearchSpace
 from gkm.study.record.results import StudyResults, TrialRow
-
-ENDED = ("finished", "stopped", "failed", "refused")
-"""Of a trial that is not trained any more."""
+from gkm.study.record.statuses import ENDED, SCORED
 
 
 class Standing:
@@ -138,7 +136,7 @@ class Standing:
         """Epochs still to be trained; None where the number of trials has no limit."""
         if self.searched is None:
             return None
-        ended = [row.epochs for row in self.rows if row.phase == "search" and row.status in ("finished", "stopped")]
+        ended = [row.epochs for row in self.rows if row.phase == "search" and row.status in SCORED]
         usual = fmean(ended) if ended else float(self.epochs)
         running = sum(
             (usual if row.epochs < usual and row.phase == "search" else self.epochs) - row.epochs

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from gkm.config import TrialConfig
 from gkm.data.dataset.manifest import Manifest, read_manifest
-from gkm.data.photos import Split
+from gkm.data.photos import TRIAL_SPLITS
 from gkm.errors import InputError
 from gkm.study.design.design import Design
 from gkm.study.design.space import SearchSpace
@@ -21,13 +21,12 @@ def check_design(design: Design, data: str, workers: WorkerGroup) -> Manifest:
     network sees, where its smallest photograph is smaller than a crop, or a batch cannot be divided among the workers.
     """
     manifest = read_manifest(data)
-    used: tuple[Split, ...] = ("train", "validation")
-    for split in used:
+    for split in TRIAL_SPLITS:
         manifest.require(split, data)
     smallest = min(min(pair.height, pair.width) for pair in manifest.splits["train"].entries)
     for config in _extremes(design):
         workers.check(config)
-        for split in used:
+        for split in TRIAL_SPLITS:
             manifest.require(split, data, config.model.inputs)
         if config.data.crop_pixels > smallest:
             raise InputError(

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from gkm.study.record.results import SettingRow, StudyResults
+from gkm.study.record.statuses import SCORED
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -115,7 +116,7 @@ def _score(setting: SettingRow) -> float | None:
     scores = [
         trial.score
         for trial in setting.trials
-        if trial.phase == "search" and trial.status in ("finished", "stopped") and math.isfinite(trial.score)
+        if trial.phase == "search" and trial.status in SCORED and math.isfinite(trial.score)
     ]
     return fmean(scores) if scores else None
 

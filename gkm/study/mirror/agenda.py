@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gkm.study.record.results import StudyResults, TrialRow
+from gkm.study.record.statuses import UNENDED
 
 GATHER_SECONDS = 1.0
 """Changes of a trial that is running are gathered for so long: short trials cost one visit, not one an epoch."""
 LOOK_SECONDS = 5.0
 """How often a store with nothing to do is looked after: a deleted database is made anew."""
-UNENDED = ("waiting", "running")
 
 Attachment = tuple[Path, str | None]
 """What to keep with the study, and in which folder."""

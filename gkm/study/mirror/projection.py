@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from gkm.study.design.objective import PSNR, Objective
 from gkm.study.record.results import StudyResults, TrialRow
+from gkm.study.record.statuses import ENDED, IN_ORDER, SCORED
 from gkm.tracking import SEARCHED_PREFIX, Point, Status, redacted, to_text
 
 NOT_METRICS = ("epoch", "time", "note")
@@ -25,7 +26,6 @@ _NOT_IN_KEYS = re.compile(r"[^\w./ :-]", re.ASCII)
 """What MLflow refuses in the key of a parameter."""
 REMOVABLE_TAGS = ("gkm.reason", "gkm.note", "gkm.rung", "gkm.best_run", "gkm.best_trial")
 """Tags that are taken away where they do not hold any more."""
-_ENDED = ("finished", "stopped", "failed", "refused")
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,9 @@ def setting_look(facts: StudyFacts, rows: Sequence[TrialRow], parent: str) -> Lo
     settings = {key: text for key, text in _settings(lead).items() if not key.endswith("training.seed")}
     name = f"{facts.name} / {lead.arm or f'setting {lead.group}'}"
     metrics: dict[str, float] = {}
-    if all(row.status in _ENDED for row in members):
+    if all(row.status in ENDED for row in members):
         for phase, prefix in (("search", "best"), ("confirm", "confirm")):
-            scored = [row for row in members if row.phase == phase and row.status in ("finished", "stopped")]
+            scored = [row for row in members if row.phase == phase and row.status in SCORED]
             metrics |= _spread(f"{prefix}/{facts.objectives[0].metric}", [r.score for r in scored if r.best_epoch])
     times = [row.history[-1].get("time") for row in members if row.history]
     ended = max((time for time in times if time is not None), default=None)
@@ -161,8 +161,7 @@ def study_look(facts: StudyFacts, results: StudyResults | None, run_ids: Mapping
     if results is None:
         return Look(facts.name, status, tags, parameters, metrics)
     metrics |= {f"spent/{key}": float(value) for key, value in asdict(results.spent).items()}
-    statuses = ("finished", "stopped", "failed", "refused", "interrupted", "waiting")
-    metrics |= {f"trials/{word}": float(results.count(word)) for word in statuses}
+    metrics |= {f"trials/{word}": float(results.count(word)) for word in IN_ORDER if word != "running"}
     best = results.best
     if best is not None:
         tags["gkm.best_trial"] = str(best.number)

@@ -9,10 +9,9 @@ from datetime import datetime
 from typing import Any, cast
 
 from gkm.study.design.objective import PSNR, Objective
-from gkm.study.record.results import Phase, StudyResults, StudyStatus, TrialRow
+from gkm.study.record.results import Phase, StudyResults, TrialRow
+from gkm.study.record.statuses import ENDED, StudyStatus
 from gkm.tracking import Tracking, TrialRecord
-
-_ENDED = ("finished", "stopped", "failed", "refused")
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def _one_a_number(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 
 def _progress(record: TrialRecord) -> tuple[bool, int]:
-    return record.status in _ENDED, len(record.history)
+    return record.status in ENDED, len(record.history)
 
 
 def _row(record: TrialRecord, objective: Objective) -> TrialRow:
@@ -95,7 +94,7 @@ def _row(record: TrialRecord, objective: Objective) -> TrialRow:
     number = record.number or 0
     return TrialRow(
         number=number,
-        status=record.status if record.status in _ENDED else "interrupted",
+        status=record.status if record.status in ENDED else "interrupted",
         config=config,
         parameters=dict(record.searched),
         history=tuple(record.history),

@@ -14,8 +14,9 @@ from gkm.study.design.design import Design
 from gkm.study.design.space import SearchSpace, Value
 from gkm.study.record.record import Record, RecordPlace, create_record
 from gkm.study.record.results import StudyResults, TrialRow
+from gkm.study.record.statuses import TrialStatus
 
-_STATES = {
+_STATES: dict[TrialStatus, TrialState] = {
     "finished": TrialState.COMPLETE,
     "stopped": TrialState.PRUNED,
     "failed": TrialState.FAIL,

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from gkm.config import TrialConfig
 from gkm.data.dataset.manifest import Manifest
+from gkm.data.photos import TRIAL_SPLITS
 from gkm.study.design.design import Design
 from gkm.study.design.space import SearchSpace
 from gkm.study.design.stopping import NoStopping
@@ -65,7 +66,7 @@ def plan_for(
 
     Raises InputError where device, cluster or prices are not known, or photographs to train or validate on are missing.
     """
-    for split in ("train", "validation"):
+    for split in TRIAL_SPLITS:
         manifest.require(split, data)
     price = load_prices(prices_path or PRICES).cluster(cluster) if cluster else None
     if name := device or (price.worker.device if price else None):

@@ -18,7 +18,8 @@ from gkm.study.design.budget import Budget, Spent
 from gkm.study.design.objective import Objective
 from gkm.study.record.lease import Holder, Lease, is_alive
 from gkm.study.record.record_place import RecordPlace, explaining
-from gkm.study.record.results import StudyResults, StudyStatus, TrialRow, TrialStatus
+from gkm.study.record.results import StudyResults, TrialRow
+from gkm.study.record.statuses import StudyStatus, TrialStatus
 
 FORMAT = 1
 """Of the attributes below; a record of a later format is refused."""

@@ -10,11 +10,8 @@ from typing import Literal
 from gkm.config import TrialConfig
 from gkm.study.design.budget import Budget, Spent
 from gkm.study.design.objective import PSNR, Objective, pareto_front
+from gkm.study.record.statuses import IN_ORDER, SCORED, StudyStatus, TrialStatus
 
-TrialStatus = Literal["waiting", "running", "interrupted", "finished", "stopped", "failed", "refused"]
-"""What became of a trial: "stopped" before its last epoch by the stopping rule or the budget, "failed" for a reason
-kept beside it, "refused" before training by a constraint, "interrupted" when its study was and nobody trains it now."""
-StudyStatus = Literal["running", "interrupted", "finished", "failed"]
 Phase = Literal["search", "confirm"]
 
 
@@ -207,7 +204,7 @@ class StudyResults:
         points: dict[int, list[float]] = {}
         for trial in self.trials:
             values = [trial.value(objective.metric) for objective in self.objectives]
-            if trial.status in ("finished", "stopped") and None not in values:
+            if trial.status in SCORED and None not in values:
                 points[trial.number] = [value for value in values if value is not None]
         by_number = {trial.number: trial for trial in self.trials}
         return [by_number[number] for number in pareto_front(points, self.objectives)] if points else []
@@ -217,11 +214,10 @@ class StudyResults:
         """Dotted paths of the searched settings, in the order of the first trial that has each."""
         return tuple(dict.fromkeys(path for trial in self.trials for path in trial.parameters))
 
-    def count(self, status: str, phase: Phase | None = None) -> int:
+    def count(self, status: TrialStatus, phase: Phase | None = None) -> int:
         """Trials that ended so."""
         return sum(1 for trial in self.trials if trial.status == status and phase in (None, trial.phase))
 
     def summary(self) -> str:
         """How many trials ended how, such as "5 finished, 3 stopped"."""
-        order = ("finished", "stopped", "failed", "refused", "interrupted", "running", "waiting")
-        return ", ".join(f"{self.count(status)} {status}" for status in order if self.count(status)) or "none yet"
+        return ", ".join(f"{self.count(status)} {status}" for status in IN_ORDER if self.count(status)) or "none yet"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from gkm import storage
 from gkm.config import TrialConfig
 from gkm.data.dataset.manifest import Manifest, read_manifest
+from gkm.data.photos import TRIAL_SPLITS
 from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
 from gkm.study.single.claim import claimed
@@ -76,7 +77,7 @@ class Launch:
         """Raises InputError where the trial cannot be trained; makes nothing."""
         if group is not None:
             group.check(self.config)
-        for split in ("train", "validation"):
+        for split in TRIAL_SPLITS:
             self.manifest.require(split, self.data, self.config.model.inputs)
         smallest = min(min(pair.height, pair.width) for pair in self.manifest.splits["train"].entries)
         if self.config.data.crop_pixels > smallest:

@@ -11,7 +11,8 @@ import pytest
 from gkm.config import TrialConfig
 from gkm.study.design.objective import Objective
 from gkm.study.insight.insight import RungRow, importances, is_logarithmic, rung_survival
-from gkm.study.record.results import StudyResults, TrialRow, TrialStatus
+from gkm.study.record.results import StudyResults, TrialRow
+from gkm.study.record.statuses import TrialStatus
 
 RATE, KERNELS, WIDTH = "optim.learning_rate", "model.num_kernels", "model.width"
 

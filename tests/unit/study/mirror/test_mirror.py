@@ -19,7 +19,8 @@ from gkm.study.mirror import agenda
 from gkm.study.mirror import mlflow_mirror as mirror_module
 from gkm.study.mirror.mirror import Mirror, MlflowMirror, NullMirror, StudyFacts, find_foreign, read_study
 from gkm.study.mirror.mirrored import MirroredStudy
-from gkm.study.record.results import StudyResults, TrialRow, TrialStatus
+from gkm.study.record.results import StudyResults, TrialRow
+from gkm.study.record.statuses import TrialStatus
 from gkm.tracking import Tracking, TrackingAwayError, open_tracking
 from gkm.tracking.connection import Connection
 from gkm.training.best import PhotographScore, save_best
