@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from gkm.config import TrialConfig
+from gkm.data.dataset.dataset import Dataset, open_dataset
 from gkm.data.photos import as_8bit
 from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
 from gkm.data.reading.loader import CropLoader
@@ -54,7 +55,7 @@ class TrialResult:
         return next(metrics for metrics in self.history if metrics["epoch"] == self.best_epoch)
 
 
-def score_blurred(data: str, cache: NodeCache | str | None = None) -> list[ImageScore]:
+def score_blurred(data: Dataset | str, cache: NodeCache | str | None = None) -> list[ImageScore]:
     """PSNR and SSIM of the validation photographs as they are: what any training is measured against."""
     validation = open_split(data, "validation", cache)
     return evaluate(None, (validation[i] for i in range(len(validation))), with_lpips=False)
@@ -62,13 +63,13 @@ def score_blurred(data: str, cache: NodeCache | str | None = None) -> list[Image
 
 def run_trial(
     config: TrialConfig,
-    data: str,
+    data: Dataset | str,
     context: TrainingContext,
     *,
     cache: NodeCache | str | None = None,
     selection: Selection | None = None,
 ) -> TrialResult:
-    """Train one network on the data set at `data` (a directory of shards), resuming from the context's store.
+    """Train one network on the data set (at) `data`, resuming from the context's store.
 
     Every validated epoch is kept in the store and reported to the context, the weights whenever the metric of
     `selection` (default: `SELECTION_METRIC`) improves. For `cache`, see `gkm.data.reading.cache.open_split`.
@@ -99,10 +100,11 @@ def run_trial(
 
 
 def _open(
-    config: TrialConfig, data: str, context: TrainingContext, cache: NodeCache | str | None
+    config: TrialConfig, data: Dataset | str, context: TrainingContext, cache: NodeCache | str | None
 ) -> tuple[CropLoader, CachedSplit]:
+    dataset = open_dataset(data)
     batches = CropLoader(
-        open_split(data, "train", cache, inputs=config.model.inputs),
+        open_split(dataset, "train", cache, inputs=config.model.inputs),
         batch_size=config.data.batch_size,
         crop_pixels=config.data.crop_pixels,
         crops_per_photo=config.data.crops_per_photo,
@@ -112,7 +114,7 @@ def _open(
         rank=context.rank,
         world_size=context.world_size,
     )
-    return batches, open_split(data, "validation", cache, inputs=config.model.inputs)
+    return batches, open_split(dataset, "validation", cache, inputs=config.model.inputs)
 
 
 def _validation(split: CachedSplit, context: TrainingContext) -> Validate:

@@ -96,16 +96,16 @@ def main(
         confirm,
         rebuild=rebuild,
     )
-    manifest = check_study(spec)
-    outcome = None if plan or dry_run else find_finished(spec)
+    dataset = check_study(spec)
+    outcome = None if plan or dry_run else find_finished(spec, dataset)
     if outcome is None:
-        planned = plan_of(spec, manifest, ray_address, device, cluster, prices, measured=plan)
+        planned = plan_of(spec, dataset, ray_address, device, cluster, prices, measured=plan)
         for line in planned.lines():
             say(line)
         if plan or dry_run:
             return
         spec = replace(spec, price_per_hour=price_of(planned), planned=planned.figures())
-        outcome = run_watched(spec, ray_address)
+        outcome = run_watched(spec, ray_address, dataset)
     page = report or workspace / "studies" / spec.name / "report.html"
     conclude(spec, outcome, None if no_report else page)
     say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from gkm.config import Input
-from gkm.data.dataset.manifest import Manifest, read_manifest
+from gkm.data.dataset.dataset import Dataset, open_dataset
+from gkm.data.dataset.manifest import Manifest
 from gkm.data.dataset.pair import Pair
 from gkm.data.photos import SPLITS, as_8bit
 from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
@@ -71,7 +72,7 @@ class ReportSummary:
 def report_study(
     tracking: Tracking,
     study: StudyResults,
-    data: str,
+    data: Dataset | str,
     out: str | Path,
     *,
     cache: NodeCache | str | None = None,
@@ -91,9 +92,10 @@ def report_study(
     best = study.best
     if best is None:
         raise InputError(f"study {study.name}: has no validated trial to report; see the reasons in its trials")
-    _refuse_other_data(study, read_manifest(data), data)
+    dataset = open_dataset(data)
+    _refuse_other_data(study, dataset)
     loaded = _registered_model(tracking, study, best)
-    photos = open_split(data, "test", cache, inputs=loaded.model.inputs)
+    photos = open_split(dataset, "test", cache, inputs=loaded.model.inputs)
     tests = _score(loaded, photos, lpips_weights, watch)
     gains = tests.gains_db
     tests = replace(
@@ -101,7 +103,7 @@ def report_study(
         noise=_noise(tracking, loaded, photos.manifest),
         baseline=fixed_point_baseline(
             photos,
-            open_split(data, "validation", cache),
+            open_split(dataset, "validation", cache),
             device=best_device(),
             lpips_weights=lpips_weights,
             watch=watch,
@@ -126,10 +128,10 @@ def report_study(
     return ReportSummary(page, len(photos), blurred, restored)
 
 
-def _refuse_other_data(study: StudyResults, manifest: Manifest, data: str) -> None:
-    if study.data_fingerprint != manifest.fingerprint:
+def _refuse_other_data(study: StudyResults, dataset: Dataset) -> None:
+    if study.data_fingerprint != dataset.fingerprint:
         raise InputError(
-            f"{data}: has fingerprint {manifest.fingerprint}, but study {study.name} was made with "
+            f"{dataset.place}: has fingerprint {dataset.fingerprint}, but study {study.name} was made with "
             f"{study.data_fingerprint}; give the study's own data set with --data"
         )
 

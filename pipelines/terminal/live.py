@@ -18,6 +18,7 @@ from pipelines.terminal.command import keeping_signals
 from pipelines.terminal.lines import Lines
 
 if TYPE_CHECKING:
+    from gkm.data.dataset.dataset import Dataset
     from gkm.study.execution.opening import Study
     from gkm.study.execution.run import Outcome
     from gkm.study.record.results import StudyResults, TrialRow
@@ -211,7 +212,7 @@ def watching(name: str, standing: Standing) -> Progress:
     return Terminal(name, standing, console) if console.is_terminal else Log(name, standing)
 
 
-def run_watched(study: Study, ray_address: str) -> Outcome:
+def run_watched(study: Study, ray_address: str, dataset: Dataset | None = None) -> Outcome:
     """Run `study`, or go on with it, in a Ray session at `ray_address`, and show how it goes."""
     from gkm.study.execution.run import run_study
     from gkm.study.execution.session import start_ray
@@ -224,6 +225,6 @@ def run_watched(study: Study, ray_address: str) -> Outcome:
             yield
 
     with watching(study.name, Standing(study.space, study.confirm, study.price_per_hour)) as watcher:
-        outcome = run_study(study, session, watcher)
+        outcome = run_study(study, session, watcher, dataset)
         watcher.ended(outcome.results)
     return outcome

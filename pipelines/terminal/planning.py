@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gkm.errors import InputError
 
 if TYPE_CHECKING:
-    from gkm.data.dataset.manifest import Manifest
+    from gkm.data.dataset.dataset import Dataset
     from gkm.study.execution.opening import Study
     from gkm.study.planning.plan import StudyPlan
 
@@ -19,7 +19,7 @@ ASSUMED = {False: "cpu", True: "a10g"}
 
 def plan_of(
     study: Study,
-    manifest: Manifest,
+    dataset: Dataset,
     ray_address: str,
     device: str | None,
     cluster: str | None,
@@ -44,8 +44,7 @@ def plan_of(
         slots = min(study.concurrent or fit, fit)
     planned = plan_for(
         study.space,
-        study.data,
-        manifest,
+        dataset,
         slots=slots,
         device=device,
         cluster=cluster,

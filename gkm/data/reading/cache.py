@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gkm.config import Input
-from gkm.data.dataset.manifest import Manifest, PairEntry, read_manifest
+from gkm.data.dataset.dataset import Dataset, open_dataset
+from gkm.data.dataset.manifest import Manifest, PairEntry
 from gkm.data.dataset.pair import Pair, Window
 from gkm.data.dataset.shard_file import columns_for
 from gkm.data.photos import Split
@@ -29,21 +30,23 @@ class CachedSplit:
 
     def __init__(
         self,
-        data: str | Path,
+        data: Dataset | str | Path,
         split: Split,
         cache: NodeCache,
         buffer_bytes: int = BUFFER_BYTES,
         inputs: Sequence[Input] = ("blurred",),
     ) -> None:
         """See `open_split`."""
-        self.manifest: Manifest = read_manifest(data)
+        dataset = open_dataset(data)
+        data = dataset.place
+        self.manifest: Manifest = dataset.manifest
         self.split: Split = split
         self.inputs: tuple[Input, ...] = tuple(inputs)
         """What the network that this is read for sees."""
         self.columns = columns_for(inputs)
         """The photographs of each pair, in the order of a window."""
-        self._arguments = (str(data), split, cache, buffer_bytes, self.inputs)
-        self.manifest.require(split, data, inputs)
+        self._arguments = (data, split, cache, buffer_bytes, self.inputs)
+        dataset.require(split, inputs=inputs)
         shards = self.manifest.splits[split].shards
         self.entries: tuple[PairEntry, ...] = self.manifest.splits[split].entries
         buffer = BlockBuffer(buffer_bytes)
@@ -88,14 +91,14 @@ class CachedSplit:
 
 
 def open_split(
-    data: str | Path,
+    data: Dataset | str | Path,
     split: Split,
     cache: NodeCache | str | Path | None = None,
     *,
     inputs: Sequence[Input] = ("blurred",),
     buffer_bytes: int = BUFFER_BYTES,
 ) -> CachedSplit:
-    """The pairs of `split` of the data set in `data`, local or in S3.
+    """The pairs of `split` of a data set: one that is open, or the one at a place, local or in S3.
 
     The first caller on a node verifies and decodes the shards, the others wait for it and share its files.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from gkm.config import TrialConfig
-from gkm.data.dataset.manifest import Manifest, read_manifest
+from gkm.data.dataset.dataset import Dataset, open_dataset
 from gkm.data.photos import TRIAL_SPLITS
 from gkm.errors import InputError
 from gkm.study.design.design import Design
@@ -14,26 +14,19 @@ from gkm.study.design.space import SearchSpace
 from gkm.study.execution.workers import WorkerGroup
 
 
-def check_design(design: Design, data: str, workers: WorkerGroup) -> Manifest:
-    """The manifest of the data set at `data`, if every setting of `design` can be trained on it.
+def check_design(design: Design, data: Dataset | str, workers: WorkerGroup) -> Dataset:
+    """The data set (at) `data`, opened, if every setting of `design` can be trained on it.
 
     Raises InputError where the data set is missing, has no photographs to train or validate on or lacks views that a
     network sees, where its smallest photograph is smaller than a crop, or a batch cannot be divided among the workers.
     """
-    manifest = read_manifest(data)
-    for split in TRIAL_SPLITS:
-        manifest.require(split, data)
-    smallest = min(min(pair.height, pair.width) for pair in manifest.splits["train"].entries)
+    dataset = open_dataset(data)
+    dataset.require(*TRIAL_SPLITS)
     for config in _extremes(design):
         workers.check(config)
-        for split in TRIAL_SPLITS:
-            manifest.require(split, data, config.model.inputs)
-        if config.data.crop_pixels > smallest:
-            raise InputError(
-                f"{data}: its smallest photograph to train on has {smallest} pixels a side, fewer than "
-                f"data.crop_pixels = {config.data.crop_pixels}; set data.crop_pixels to {smallest} or less"
-            )
-    return manifest
+        dataset.require(*TRIAL_SPLITS, inputs=config.model.inputs)
+        dataset.refuse_crops(config.data.crop_pixels)
+    return dataset
 
 
 def _extremes(design: Design) -> Iterable[TrialConfig]:

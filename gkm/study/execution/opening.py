@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gkm import storage
-from gkm.data.dataset.manifest import Manifest
+from gkm.data.dataset.dataset import Dataset
 from gkm.errors import InputError
 from gkm.study.design.budget import Budget
 from gkm.study.design.design import Design
@@ -58,41 +58,41 @@ class Study:
         return storage.join(self.folder, self.name)
 
 
-def open_study(study: Study, manifest: Manifest, lease: Lease, said: Callable[[str], None]) -> Record:
+def open_study(study: Study, dataset: Dataset, lease: Lease, said: Callable[[str], None]) -> Record:
     """The study's record: as it is, made anew from MLflow where it was lost, or new."""
     record = open_record(study.record, study.name)
     if record is None:
         lost = read_study(study.tracking, study.name)
-        if lost is not None and (study.rebuild or study.tracking.is_local) and _is_same(study, lost, manifest):
+        if lost is not None and (study.rebuild or study.tracking.is_local) and _is_same(study, lost, dataset):
             said(f"study {study.name}: its record is gone; it is made anew from MLflow")
-            record = rebuild(study.record, study.name, lost, study.space, _facts(study, manifest))
+            record = rebuild(study.record, study.name, lost, study.space, _facts(study, dataset))
         else:
             if lost is not None:
                 said(_kept_apart(study, lost))
             record = create_record(
-                study.record, study.name, objectives=study.space.objectives, facts=_facts(study, manifest)
+                study.record, study.name, objectives=study.space.objectives, facts=_facts(study, dataset)
             )
     record.lease = lease
-    check_identity(study, record, manifest)
+    check_identity(study, record, dataset)
     if (changed := grown(study, record)) is not None:
         record.set(**changed)
     if "gkm:blurred" not in record.attributes:
         from gkm.trial import score_blurred
 
-        scores = score_blurred(study.data, study.cache)
+        scores = score_blurred(dataset, study.cache)
         names = [f"{score.scene}/{score.name}" for score in scores]
         record.set(photographs=names, blurred=[round(score.psnr, 6) for score in scores])
         record.set(blurred_ssim=[round(score.ssim, 6) for score in scores])
     return record
 
 
-def _facts(study: Study, manifest: Manifest) -> dict[str, Any]:
+def _facts(study: Study, dataset: Dataset) -> dict[str, Any]:
     space = study.space
     return {
         "base": space.base.model_dump(mode="json"),
         "space": space.fingerprint(),
         "parameters": space.describe(),
-        "data": manifest.fingerprint,
+        "data": dataset.fingerprint,
         "seed": study.seed,
         "kind": space.kind,
         "reference": getattr(space, "reference", None),
@@ -110,9 +110,9 @@ def _confirm(study: Study) -> int:
     return study.space.confirm if study.confirm is None else study.confirm
 
 
-def check_identity(study: Study, record: Record, manifest: Manifest) -> None:
+def check_identity(study: Study, record: Record, dataset: Dataset) -> None:
     """Raises InputError where the record is of another study."""
-    now = {"data": manifest.fingerprint, "space": study.space.fingerprint(), "seed": study.seed}
+    now = {"data": dataset.fingerprint, "space": study.space.fingerprint(), "seed": study.seed}
     for key, value in now.items():
         known = record.attributes.get(f"gkm:{key}", value)
         if known != value:
@@ -138,10 +138,10 @@ def grown(study: Study, record: Record) -> dict[str, Any] | None:
     return changed or None
 
 
-def _is_same(study: Study, lost: StudyResults, manifest: Manifest) -> bool:
+def _is_same(study: Study, lost: StudyResults, dataset: Dataset) -> bool:
     same_space = lost.tags.get("gkm.space") == study.space.fingerprint()
     seed = lost.tags.get("gkm.search_seed", lost.tags.get("gkm.seed", str(study.seed)))
-    return same_space and lost.data_fingerprint == manifest.fingerprint and seed == str(study.seed)
+    return same_space and lost.data_fingerprint == dataset.fingerprint and seed == str(study.seed)
 
 
 def _kept_apart(study: Study, other: StudyResults) -> str:
@@ -153,7 +153,7 @@ def _kept_apart(study: Study, other: StudyResults) -> str:
     )
 
 
-def open_mirror(study: Study, record: Record, manifest: Manifest, said: Callable[[str], None]) -> Mirror:
+def open_mirror(study: Study, record: Record, dataset: Dataset, said: Callable[[str], None]) -> Mirror:
     """The mirror of a study in MLflow, which begins to work at once."""
     blurred, ssim = (record.attributes.get(f"gkm:{key}", []) for key in ("blurred", "blurred_ssim"))
     means = {"val/blurred_psnr": blurred, "val/blurred_ssim": ssim}
@@ -162,13 +162,13 @@ def open_mirror(study: Study, record: Record, manifest: Manifest, said: Callable
         record_id=record.id,
         record=record.address,
         kind=study.space.kind,
-        tags={**dict(record.attributes.get("gkm:tags", {})), "gkm.data": manifest.fingerprint},
+        tags={**dict(record.attributes.get("gkm:tags", {})), "gkm.data": dataset.fingerprint},
         parameters=dict(record.attributes.get("gkm:parameters", {})),
         base=json.dumps(study.space.base.model_dump(mode="json")),
         objectives=study.space.objectives,
         data=study.data,
-        data_fingerprint=manifest.fingerprint,
-        data_name=str(manifest.source.get("kind", "")) or "data",
+        data_fingerprint=dataset.fingerprint,
+        data_name=str(dataset.manifest.source.get("kind", "")) or "data",
         planned=dict(record.attributes.get("gkm:planned", {})),
         blurred={key: sum(values) / len(values) for key, values in means.items() if values},
         seeds=len(study.space.training_seeds),

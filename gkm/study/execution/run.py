@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gkm import storage
-from gkm.data.dataset.manifest import Manifest
+from gkm.data.dataset.dataset import Dataset
 from gkm.errors import InputError
 from gkm.study.decisions.conductor import Conductor, Events
 from gkm.study.execution.checks import check_design
@@ -39,23 +39,23 @@ SESSIONS_LOST = 3
 """Times that Ray is started again within one run of a study."""
 
 
-def check_study(study: Study) -> Manifest:
-    """The manifest of the study's data set, once all is checked that can be before anything is made.
+def check_study(study: Study) -> Dataset:
+    """The study's data set, opened, once all is checked that can be before anything is made.
 
     Raises InputError where the data set cannot be used, or a study of that name exists with other settings or data.
     """
     check_name(study.name)
-    manifest = check_design(study.space, study.data, study.workers)
+    dataset = check_design(study.space, study.data, study.workers)
     try:
         record = open_record(study.record, study.name)
     except RecordError as error:
         raise InputError(str(error)) from None
     if record is not None:
-        check_identity(study, record, manifest)
-    return manifest
+        check_identity(study, record, dataset)
+    return dataset
 
 
-def find_finished(study: Study) -> Outcome | None:
+def find_finished(study: Study, dataset: Dataset | None = None) -> Outcome | None:
     """The outcome of `study` where it has been run to its end before and MLflow has all of it; needs no Ray session.
 
     Raises InputError where a study of that name exists with other settings or data.
@@ -63,7 +63,7 @@ def find_finished(study: Study) -> Outcome | None:
     record = open_record(study.record, check_name(study.name))
     if record is None or record.state != "finished" or record.attributes.get("gkm:mirrored") != "all":
         return None
-    check_identity(study, record, check_design(study.space, study.data, study.workers))
+    check_identity(study, record, check_design(study.space, dataset or study.data, study.workers))
     if grown(study, record) is not None:
         return None
     if study.tracking.find_study_run(record.attributes.get("gkm:run_id", "")) is None:
@@ -72,32 +72,37 @@ def find_finished(study: Study) -> Outcome | None:
 
 
 def run_study(
-    study: Study, session: Callable[[], AbstractContextManager[None]], watcher: Watcher | None = None
+    study: Study,
+    session: Callable[[], AbstractContextManager[None]],
+    watcher: Watcher | None = None,
+    dataset: Dataset | None = None,
 ) -> Outcome:
     """Run `study` to its end, or go on with it, in a Ray session that `session` opens when one is needed.
+
+    `dataset` is the study's, if it has been opened already.
 
     Raises InputError where the data set cannot be used, another driver runs the study, or a study of that name exists
     with other settings or data.
     """
     watcher = watcher or Unwatched()
     check_name(study.name)
-    manifest = check_design(study.space, study.data, study.workers)
+    dataset = check_design(study.space, dataset or study.data, study.workers)
     study.tracking.prepare()
     with hold(study.record.lease(study.name), study.name) as lease:
         repair(study.record, study.name)
         if lease.took_over:
             watcher.said(f"taking over from {lease.took_over}, which is gone")
         try:
-            record = open_study(study, manifest, lease, watcher.said)
+            record = open_study(study, dataset, lease, watcher.said)
         except RecordError as error:
             raise InputError(str(error)) from None
-        return _run(study, record, manifest, session, watcher)
+        return _run(study, record, dataset, session, watcher)
 
 
 def _run(
     study: Study,
     record: Record,
-    manifest: Manifest,
+    dataset: Dataset,
     session: Callable[[], AbstractContextManager[None]],
     watcher: Watcher,
 ) -> Outcome:
@@ -105,7 +110,7 @@ def _run(
     from gkm.study.execution.trial_process import MARKER
 
     interrupts: Interrupts | None = None
-    mirror = open_mirror(study, record, manifest, watcher.said)
+    mirror = open_mirror(study, record, dataset, watcher.said)
     conductor: Conductor | None = None
     failure: str | None = None
     stopped: int | None = None

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from gkm.config import TrialConfig
+from gkm.data.dataset.dataset import Dataset
 from gkm.data.dataset.manifest import Manifest
 from gkm.data.photos import TRIAL_SPLITS
 from gkm.study.design.design import Design
@@ -48,8 +49,7 @@ def make_plan(
 
 def plan_for(
     design: Design,
-    data: str,
-    manifest: Manifest,
+    dataset: Dataset,
     *,
     slots: int,
     device: str | None = None,
@@ -58,7 +58,7 @@ def plan_for(
     confirm: int | None = None,
     threads: int = 1,
 ) -> StudyPlan:
-    """The plan of a study of `design` on the data set at `data`, `slots` trials at a time.
+    """The plan of a study of `design` on `dataset`, `slots` trials at a time.
 
     `device` names what trials run on (see `known_rate`); left out, it is that of `cluster` in the file of prices, or
     this machine, which is measured with `threads` for each trial. `confirm`: settings to confirm; None: as the design
@@ -66,8 +66,8 @@ def plan_for(
 
     Raises InputError where device, cluster or prices are not known, or photographs to train or validate on are missing.
     """
-    for split in TRIAL_SPLITS:
-        manifest.require(split, data)
+    dataset.require(*TRIAL_SPLITS)
+    manifest = dataset.manifest
     price = load_prices(prices_path or PRICES).cluster(cluster) if cluster else None
     if name := device or (price.worker.device if price else None):
         rates = known_rate(name)

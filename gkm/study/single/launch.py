@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from gkm import storage
 from gkm.config import TrialConfig
-from gkm.data.dataset.manifest import Manifest, read_manifest
+from gkm.data.dataset.dataset import Dataset, open_dataset
 from gkm.data.photos import TRIAL_SPLITS
 from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
@@ -60,7 +60,7 @@ class Launch:
     @property
     def name(self) -> str:
         """The same for the same settings and data: a trial launched again resumes, or is found finished."""
-        name = f"trial-{self.config.fingerprint()}-{self.manifest.fingerprint}"
+        name = f"trial-{self.config.fingerprint()}-{self.dataset.fingerprint}"
         return name if self.times == 1 else f"{name}-repeat-{self.times}"
 
     @property
@@ -69,22 +69,16 @@ class Launch:
         return storage.join(self.folder, self.name)
 
     @cached_property
-    def manifest(self) -> Manifest:
-        """Of the data set; read once."""
-        return read_manifest(self.data)
+    def dataset(self) -> Dataset:
+        """The data set at `data`, opened once."""
+        return open_dataset(self.data)
 
     def check(self, group: WorkerGroup | None) -> None:
         """Raises InputError where the trial cannot be trained; makes nothing."""
         if group is not None:
             group.check(self.config)
-        for split in TRIAL_SPLITS:
-            self.manifest.require(split, self.data, self.config.model.inputs)
-        smallest = min(min(pair.height, pair.width) for pair in self.manifest.splits["train"].entries)
-        if self.config.data.crop_pixels > smallest:
-            raise InputError(
-                f"{self.data}: its smallest photograph to train on has {smallest} pixels a side, fewer than "
-                f"data.crop_pixels = {self.config.data.crop_pixels}; set data.crop_pixels to {smallest} or less"
-            )
+        self.dataset.require(*TRIAL_SPLITS, inputs=self.config.model.inputs)
+        self.dataset.refuse_crops(self.config.data.crop_pixels)
 
     def find_finished(self) -> TrialRecord | None:
         """The trial as it is on record, if it was trained to its end before."""
@@ -100,7 +94,7 @@ class Launch:
 
     def start(self) -> TrialRun:
         """Open, or adopt, the trial's run."""
-        tags = {**environment_tags(), DATA: self.manifest.fingerprint, LOCATION: self.data}
+        tags = {**environment_tags(), DATA: self.dataset.fingerprint, LOCATION: self.data}
         if self.repeats is not None:
             tags[REPEATS] = self.repeats
         return self.tracking.start_trial(
@@ -156,7 +150,7 @@ def _reason(launch: Launch, error: Exception) -> str | None:
 def _train_here(launch: Launch, follower: Follower, watcher: Watcher) -> None:
     watcher.stage(f"training {launch.config.training.epochs} epochs in this process")
     context = LocalContext(open_store(launch.place), follower.hear)
-    run_trial(launch.config, launch.data, context, cache=launch.cache)
+    run_trial(launch.config, launch.dataset, context, cache=launch.cache)
 
 
 def _train_on_workers(

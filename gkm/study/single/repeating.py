@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gkm.data.dataset.manifest import read_manifest
+from gkm.data.dataset.dataset import open_dataset
 from gkm.errors import InputError
 from gkm.tracking import Tracking, TrialRecord
 
@@ -41,7 +41,7 @@ def data_of(tracking: Tracking, record: TrialRecord, given: str | None) -> str:
     place = given or tags.get(LOCATION)
     if place is None:
         raise InputError(f"run {record.run_id}: does not say where its data set is; give its place")
-    there, wanted = read_manifest(place).fingerprint, tags.get(DATA)
+    there, wanted = open_dataset(place).fingerprint, tags.get(DATA)
     if wanted not in (None, there):
         raise InputError(
             f"{place}: holds the data set {there}, but run {record.run_id} was trained on {wanted}; "

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
+from gkm.data.dataset.dataset import Dataset
 from gkm.errors import InputError
 from gkm.study.design.budget import Budget
 from gkm.study.design.grid import Arms, Grid
@@ -138,10 +139,10 @@ def test_settings_are_sampled_as_they_may_be_drawn_and_always_the_same() -> None
 
 def test_a_cluster_without_a_price_costs_an_unknown_sum(tmp_path: Path) -> None:
     shipped = Path(__file__).parents[4] / "cluster/prices.json"
-    known = plan_for(SPACE, "d", manifest(), slots=2, cluster="aws-g5-spot", prices_path=shipped)
+    known = plan_for(SPACE, Dataset("d", manifest()), slots=2, cluster="aws-g5-spot", prices_path=shipped)
     assert known.rates.name == "a10g"
     assert known.figures()["cost"] == pytest.approx(known.wall_hours * 2.24)
-    unknown = plan_for(SPACE, "d", manifest(), slots=2, cluster="kuberay-gpu-cluster", prices_path=shipped)
+    unknown = plan_for(SPACE, Dataset("d", manifest()), slots=2, cluster="kuberay-gpu-cluster", prices_path=shipped)
     assert "cost" not in unknown.figures()
     assert "unknown: kuberay-gpu-cluster.yaml has no price" in "\n".join(unknown.lines())
     assert load_prices(shipped).cluster("local").per_hour(1) is None
@@ -151,12 +152,12 @@ def test_a_data_set_without_validation_photographs_is_refused() -> None:
     whole = manifest()
     lame = whole.model_copy(update={"splits": {"train": whole.splits["train"]}})
     with pytest.raises(InputError, match="has no validation photographs"):
-        plan_for(SPACE, "d", lame, slots=1, device="cpu")
+        plan_for(SPACE, Dataset("d", lame), slots=1, device="cpu")
 
 
 @pytest.mark.slow
 def test_this_machine_is_measured_with_the_training_loop_itself() -> None:
-    plan = plan_for(SPACE, "d", manifest(), slots=1)
+    plan = plan_for(SPACE, Dataset("d", manifest()), slots=1)
     assert plan.rates.measured
     assert plan.rates.training > 1e6
     assert 0 < plan.rates.epoch_seconds < 60
