@@ -17,6 +17,7 @@ from pipelines.terminal.options import (
 )
 
 if TYPE_CHECKING:
+    from gkm.study.execution.workers import WorkerGroup
     from gkm.study.single.launch import Launch
     from gkm.tracking import TrialRecord
 
@@ -59,16 +60,12 @@ def main(
     if from_run and (config or assignments):
         raise InputError("--from-run takes all settings from that run; leave --config and --set out")
     settings = (TrialConfig.from_file(config) if config else TrialConfig()).with_assignments(assignments or [])
-    if dry_run and not from_run:
-        say(settings.to_json().rstrip())
-        return
-    if not (data or from_run):
+    if not (data or from_run or dry_run):
         raise InputError("there is nothing to train on; give a prepared data set with --data")
 
     from gkm.storage import absolute, join
     from gkm.study.execution.workers import WorkerGroup
-    from gkm.study.single.display import TrainingDisplay
-    from gkm.study.single.launch import Launch, train
+    from gkm.study.single.launch import Launch
     from gkm.study.single.repeating import compared, data_of, find_run
     from gkm.tracking import open_tracking
 
@@ -87,26 +84,38 @@ def main(
     launch.check(group)
     if first:
         launch = launch.repeat(first.run_id)
-    if (record := launch.find_finished()) is None:
-        with TrainingDisplay(settings.training.epochs) as display:
-            record = tracking.trial(train(launch, group, display, ray_address))
+    record = launch.find_finished()
+    if record is None:
+        record = _train(launch, group, ray_address)
     else:
-        best = max(metrics["val/psnr"] for metrics in record.history)
+        best = _best(record)["val/psnr"]
         say(f"run {record.run_id} has been trained already ({best:.2f} dB); repeat it with --from-run {record.run_id}")
     _show(record, settings.training.epochs)
     _compare(record, launch)
     if first:
         say(compared(record, first, "val/psnr"))
     if register:
-        from gkm.registry.versions import CHALLENGER, REGISTERED_NAME, register_run
-
-        described = f"Trained by itself: {_best(record)['val/psnr']:.2f} dB in validation."
-        version = register_run(tracking, record.run_id, tags={}, description=described)
-        say(f"registered: {REGISTERED_NAME} version {version}, alias {CHALLENGER}")
-        say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
+        _register(record, launch, workspace)
     else:
         say("register these weights as challenger: the same command with --register")
     say(f"look at the run: {tracking.ui_link(record.run_id)}")
+
+
+def _train(launch: "Launch", group: "WorkerGroup | None", ray_address: str) -> "TrialRecord":
+    from gkm.study.single.display import TrainingDisplay
+    from gkm.study.single.launch import train
+
+    with TrainingDisplay(launch.config.training.epochs) as display:
+        return launch.tracking.trial(train(launch, group, display, ray_address))
+
+
+def _register(record: "TrialRecord", launch: "Launch", workspace: Path) -> None:
+    from gkm.registry.versions import CHALLENGER, REGISTERED_NAME, register_run
+
+    described = f"Trained by itself: {_best(record)['val/psnr']:.2f} dB in validation."
+    version = register_run(launch.tracking, record.run_id, tags={}, description=described)
+    say(f"registered: {REGISTERED_NAME} version {version}, alias {CHALLENGER}")
+    say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
 
 
 def _best(record: "TrialRecord") -> dict[str, float]:
