@@ -5,6 +5,7 @@ The paper's text gives the schedule in epochs of a run of 3000; here every sched
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -44,9 +45,19 @@ def _alternate(epoch: int, epochs: int, *, parts: int, first: int) -> Cost:
 
 
 def learning_rate_at(optim: OptimConfig, epoch: int, epochs: int) -> float:
-    """The learning rate in `epoch` (from 0) of `epochs`: dropped once, after a fraction of the run (section 4)."""
-    dropped = epoch >= optim.decay_after * epochs
-    return optim.learning_rate * (optim.decay_factor if dropped else 1.0)
+    """The learning rate in `epoch` (from 0) of `epochs`: by default it drops once, after a share of them (section 4).
+
+    Of E warm-up epochs, epoch e has (e + 1) / (E + 1) of what it would have without; a cosine begins after them.
+    """
+    warmup = min(1.0, (epoch + 1) / (optim.warmup_epochs + 1))
+    if optim.schedule == "cosine":
+        length = epochs - 1 - optim.warmup_epochs
+        done = min(1.0, max(0, epoch - optim.warmup_epochs) / length) if length > 0 else 0.0
+        left = optim.decay_factor + (1 - optim.decay_factor) * (1 + math.cos(math.pi * done)) / 2
+        return optim.learning_rate * left * warmup
+    apart = (1 - optim.decay_after) / optim.decays
+    drops = sum(epoch >= (optim.decay_after + number * apart) * epochs for number in range(optim.decays))
+    return optim.learning_rate * (optim.decay_factor**drops if drops else 1.0) * warmup
 
 
 def multi_scale_loss(outputs: Sequence[Tensor], sharp_B3HW: Tensor, cost: str) -> Tensor:

@@ -102,6 +102,8 @@ def run_trial(
 def _open(
     config: TrialConfig, data: Dataset | str, context: TrainingContext, cache: NodeCache | str | None
 ) -> tuple[CropLoader, CachedSplit]:
+    if (problem := config.division_problem(context.world_size)) is not None:
+        raise InputError(problem)
     dataset = open_dataset(data)
     batches = CropLoader(
         open_split(dataset, "train", cache, inputs=config.model.inputs),
@@ -138,7 +140,7 @@ def _validation(split: CachedSplit, context: TrainingContext) -> Validate:
                 "val/psnr": fmean(photo.psnr for photo in photographs),
                 "val/ssim": fmean(photo.ssim for photo in photographs),
                 "val/loss": fmean(10 ** (-photo.psnr / 10) for photo in photographs),
-                **timed.metrics(),
+                **timed.metrics(context),
             },
             photographs,
         )
@@ -165,9 +167,10 @@ class _Timed:
         self._megapixels += input_1CHW[0, 0].numel() / 1e6
         return restored_13HW
 
-    def metrics(self) -> Metrics:
-        """Of this process; a worker that had no photograph has none."""
-        return {"seconds_per_megapixel": self._seconds / self._megapixels} if self._megapixels else {}
+    def metrics(self, context: TrainingContext) -> Metrics:
+        """Of all workers together."""
+        seconds, megapixels = context.sum([self._seconds, self._megapixels])
+        return {"seconds_per_megapixel": seconds / megapixels}
 
     @staticmethod
     def _now(tensor: Tensor) -> float:

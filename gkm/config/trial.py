@@ -44,13 +44,19 @@ class LossConfig(Settings):
 
 
 class OptimConfig(Settings):
-    """Adam and its learning rate (section 4)."""
+    """Adam and its learning rate (section 4), which is set anew in each epoch."""
 
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-4
+    schedule: Literal["step", "cosine"] = "step"
+    """"step": the learning rate drops; "cosine": it falls along half a cosine, to `decay_factor` of it at the end."""
     decay_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
     """The learning rate is multiplied by this once ..."""
     decay_after: Annotated[float, Field(gt=0, le=1)] = 2 / 3
-    """... after this fraction of the epochs."""
+    """... after this fraction of the epochs ..."""
+    decays: Annotated[int, Field(ge=1, le=100)] = 1
+    """... or this often, the first time then, and further ones at equal distances in what is left."""
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs in which the learning rate rises to what it would be."""
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     """Largest norm of the gradient; None: no clipping, as in the paper."""
 
@@ -64,6 +70,10 @@ class TrainingConfig(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the forward pass; weights stay float32."""
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Pieces in which a worker computes the gradient of its crops, to need less memory; the same step."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of the moving average of the weights, which is validated and kept in their place; 0: no average."""
 
 
 class TrialConfig(Settings):
@@ -84,6 +94,21 @@ class TrialConfig(Settings):
                 f"crops of at least {smallest} pixels; use larger crops or a network with fewer scales"
             )
         return self
+
+    @model_validator(mode="after")
+    def _batch_can_be_divided(self) -> Self:
+        if (problem := self.division_problem()) is not None:
+            raise ValueError(problem)
+        return self
+
+    def division_problem(self, workers: int = 1) -> str | None:
+        """Why a batch cannot be divided into equal shares of so many workers, and these into pieces; None: it can."""
+        batch, pieces = self.data.batch_size, self.training.accumulate
+        if batch % (workers * pieces) == 0:
+            return None
+        many_workers, many_pieces = f"among {workers} workers", f"into training.accumulate = {pieces} pieces"
+        into = " and ".join([many_workers] * (workers > 1) + [many_pieces] * (pieces > 1))
+        return f"data.batch_size = {batch} cannot be divided {into}; use a multiple of {workers * pieces}"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "settings") -> Self:

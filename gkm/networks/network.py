@@ -41,6 +41,10 @@ class Network(nn.Module):
     """How far a pixel of the input can change the result, at most: large photographs then pass in strips of rows (see
     `gkm.networks.strips`). None: as far as the photograph goes."""
 
+    recomputed: ClassVar[tuple[type[nn.Module], ...]] = ()
+    """Parts that are computed again for the gradients, instead of being kept, where `training.accumulate` asks for less
+    memory but batch norm needs all crops at once: large inside, small at their borders, none within another."""
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config: Any = config
@@ -68,8 +72,9 @@ class Network(nn.Module):
     ) -> Tensor | None:
         """What training lowers at this step, a scalar, by the network itself; None: `gkm.losses` says it, as usual.
 
-        `outputs` are those of `forward`, in float32. A network whose paper has a cost of its own gives it where
-        `loss.schedule` is "paper", and None elsewhere.
+        `outputs` are those of `forward`, in float32. The cost is a mean over the crops, which may be divided among
+        workers. A network whose paper has a cost of its own gives it where `loss.schedule` is "paper", and None
+        elsewhere.
         """
         return None
 

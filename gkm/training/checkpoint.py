@@ -2,8 +2,9 @@
 
 A weights directory holds `model.safetensors` and `model.json` (the settings of the network, its kind among them). A
 checkpoint directory is a weights directory with `state.json` (epoch, history, what else resumes training) and
-`optimizer.safetensors` beside them, and `SHA256SUMS`, written last, which covers every file: a directory without it was
-never finished. `gkm.training.store` says where they are kept.
+`optimizer.safetensors` beside them, `average.safetensors` where training averages its weights, and `SHA256SUMS`,
+written last, which covers every file: a directory without it was never finished. `gkm.training.store` says where they
+are kept.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from gkm.storage import atomic
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
 OPTIMIZER_NAME = "optimizer.safetensors"
+AVERAGE_NAME = "average.safetensors"
 STATE_NAME = "state.json"
 SUMS_NAME = "SHA256SUMS"
 CHECKPOINT_NAMES = (WEIGHTS_NAME, CONFIG_NAME, OPTIMIZER_NAME, STATE_NAME)
+"""Of every checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Checkpoint:
     optimizer: dict[str, Any]
     """An optimiser's state dict."""
     state: dict[str, Any]
+    average: dict[str, Tensor] | None = None
+    """The averaged weights; None: training does not average."""
 
 
 def save_weights(model: Network, directory: Path) -> Path:
@@ -80,7 +85,12 @@ def load_weights(directory: Path, source: str | None = None) -> Network:
 
 
 def save_checkpoint(
-    model: Network, optimizer: torch.optim.Optimizer, state: Mapping[str, Any], directory: Path
+    model: Network,
+    optimizer: torch.optim.Optimizer,
+    state: Mapping[str, Any],
+    directory: Path,
+    *,
+    average: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write a checkpoint into `directory`; it counts as complete only once `SHA256SUMS` is there."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -90,7 +100,10 @@ def save_checkpoint(
     write_tensors(tensors, directory / OPTIMIZER_NAME)
     text = json.dumps({"optimizer": plain, "training": dict(state)}) + "\n"
     atomic.write_whole(directory / STATE_NAME, text.encode())
-    return seal(directory, CHECKPOINT_NAMES)
+    if average is None:
+        return seal(directory, CHECKPOINT_NAMES)
+    write_tensors(_contiguous(average), directory / AVERAGE_NAME)
+    return seal(directory, (*CHECKPOINT_NAMES, AVERAGE_NAME))
 
 
 def seal(directory: Path, names: Sequence[str]) -> Path:
@@ -101,12 +114,15 @@ def seal(directory: Path, names: Sequence[str]) -> Path:
 
 
 def damage(directory: Path, names: Sequence[str]) -> str | None:
-    """Which of `names`, or `SHA256SUMS`, is missing or no longer has the hash noted then; None: all is well."""
+    """Which of `names`, of what was sealed with them, or `SHA256SUMS` is missing or has no longer the hash noted then.
+
+    None: all is well.
+    """
     try:
         sums = {line[66:]: line[:64] for line in (directory / SUMS_NAME).read_text().splitlines()}
     except (OSError, UnicodeDecodeError):
         return SUMS_NAME
-    for name in names:
+    for name in dict.fromkeys([*names, *sums]):
         try:
             if sums.get(name) != _sha256(directory / name):
                 return name
@@ -128,7 +144,8 @@ def load_checkpoint(directory: Path) -> Checkpoint:
         )
     state = json.loads((directory / STATE_NAME).read_text())
     optimizer = _join_optimizer(load_file(directory / OPTIMIZER_NAME), state["optimizer"])
-    return Checkpoint(load_file(directory / WEIGHTS_NAME), optimizer, state["training"])
+    average = load_file(directory / AVERAGE_NAME) if (directory / AVERAGE_NAME).exists() else None
+    return Checkpoint(load_file(directory / WEIGHTS_NAME), optimizer, state["training"], average)
 
 
 def training_state(text: bytes) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What a training process knows about its surroundings: rank, size, device, its store, and where reports go.
 
 The training loop sees the `TrainingContext` protocol alone. `LocalContext` is a plain process, `TuneContext` a Ray Tune
-function trial, `RayTrainContext` one worker of a Ray Train group. All keep and find their checkpoints in the same way:
-in the trial's store.
+function trial, `GroupContext` one of several processes that train a network together, `RayTrainContext` the same as a
+worker of Ray Train. All keep and find their checkpoints in the same way: in the trial's store.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
+from gkm.training.batch_norm import with_global_statistics
 from gkm.training.store import TrialStore
 
 Value = TypeVar("Value")
@@ -29,7 +30,7 @@ class TrainingContext(Protocol):
     """Written to by rank 0 only."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model on this context's device, its gradients averaged over the workers."""
+        """The model on this context's device, its gradients averaged over the workers, batch norms over all crops."""
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Each value summed over the workers."""
@@ -152,27 +153,25 @@ class TuneContext(_SingleProcess):
         tune.report(metrics)
 
 
-class RayTrainContext(_Reporting):
-    """One worker of a Ray Train group: gradients averaged by DistributedDataParallel."""
+class GroupContext(_Reporting):
+    """One process of a `torch.distributed` group: the same experiment as in one, see docs/training.md."""
 
-    def __init__(self, store: TrialStore, known_epoch: int = 0) -> None:
-        from ray import train
-        from ray.train.torch import get_device
-
+    def __init__(
+        self, store: TrialStore, rank: int, world_size: int, device: torch.device, known_epoch: int = 0
+    ) -> None:
         super().__init__(store, known_epoch)
-        context = train.get_context()
-        self.rank: int = context.get_world_rank()
-        self.world_size: int = context.get_world_size()
-        self.device: torch.device = get_device()
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)  # where NCCL puts the objects that are gathered
+        self.rank, self.world_size, self.device = rank, world_size, device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # where NCCL puts the objects that are gathered
 
     def wrap(self, model: nn.Module) -> nn.Module:
         model = model.to(self.device)
         if self.world_size == 1:
             return model
+        with_global_statistics(model)
         device_ids = [self.device.index] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(model, device_ids=device_ids)
+        # Statistics are the same everywhere as they are, since all workers take them from the same numbers.
+        return nn.parallel.DistributedDataParallel(model, device_ids=device_ids, broadcast_buffers=False)
 
     def sum(self, values: Sequence[float]) -> list[float]:
         if self.world_size == 1:
@@ -187,6 +186,20 @@ class RayTrainContext(_Reporting):
         shares: list[list[Value]] = [[] for _ in range(self.world_size)]
         torch.distributed.all_gather_object(shares, list(values))
         return [value for share in shares for value in share]
+
+    def _send(self, metrics: dict[str, Any]) -> None:
+        """Nobody listens: the store has it all."""
+
+
+class RayTrainContext(GroupContext):
+    """One worker of a Ray Train group."""
+
+    def __init__(self, store: TrialStore, known_epoch: int = 0) -> None:
+        from ray import train
+        from ray.train.torch import get_device
+
+        context = train.get_context()
+        super().__init__(store, context.get_world_rank(), context.get_world_size(), get_device(), known_epoch)
 
     def _send(self, metrics: dict[str, Any]) -> None:
         from ray import train

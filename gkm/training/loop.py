@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gkm.config import TrialConfig
 from gkm.errors import InputError
-from gkm.losses import cost_name, learning_rate_at, multi_scale_loss
+from gkm.losses import cost_name, learning_rate_at
 from gkm.networks import Network
-from gkm.networks.network import Progress
+from gkm.training.average import WeightAverage
 from gkm.training.best import PhotographScore, save_best
 from gkm.training.checkpoint import Checkpoint, save_checkpoint
 from gkm.training.context import TrainingContext, from_first
+from gkm.training.epoch import BatchSource, Trainer
 from gkm.training.resuming import Identity, read_checkpoint
 from gkm.training.selection import Selection
 from gkm.training.usage import Usage
@@ -33,7 +33,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Validation:
-    """What the network scores after an epoch, the same on every worker but for what was timed."""
+    """What the network scores after an epoch, the same on every worker."""
 
     metrics: Mapping[str, float]
     photographs: tuple[PhotographScore, ...] = ()
@@ -52,21 +52,6 @@ class TrainingDivergedError(RuntimeError):
     """Training has left the realm of numbers; the message says where and what to change."""
 
 
-class PairedBatch(Protocol):
-    """Crops in [0, 1] of what the network sees, [B, C, H, W], and of the sharp photographs, [B, 3, H, W]."""
-
-    @property
-    def input_BCHW(self) -> Tensor: ...
-    @property
-    def sharp_B3HW(self) -> Tensor: ...
-
-
-class BatchSource(Protocol):
-    """Batches that depend on the epoch's number alone, so that a resumed epoch repeats itself."""
-
-    def epoch(self, epoch: int) -> Iterator[PairedBatch]: ...
-
-
 def fit(
     model: Network,
     batches: BatchSource,
@@ -80,6 +65,8 @@ def fit(
 ) -> list[Metrics]:
     """Train `model` in place for `config.training.epochs` epochs and return the metrics of every validated epoch.
 
+    With `training.ema` it is the average of the weights that is validated and kept, and that `model` has in the end.
+
     Resumes from the newest whole checkpoint in the context's store; `data` is the fingerprint of the data set, for
     checkpoints to be recognised by. Each entry holds "epoch" (1-based), "train/loss", "learning_rate", what `validate`
     measures, "seconds" (of training and validation since epoch 1, over all resumptions), "time" (Unix seconds at which
@@ -90,11 +77,13 @@ def fit(
     """
     selection = selection or Selection()
     identity = Identity(config, selection, data)
-    wrapped = context.wrap(model)
+    model.to(context.device)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=config.optim.learning_rate, fused=True)
+    trainer = Trainer(model, optimizer, config, context)
+    average = WeightAverage(model, config.training.ema) if config.training.ema else None
     checkpoint, note = from_first(context, partial(read_checkpoint, context.store, identity), InputError)
-    history = _restore(model, optimizer, checkpoint) if checkpoint else []
+    history = _restore(model, optimizer, average, checkpoint) if checkpoint else []
     context.resumed(history, note)
 
     usage = Usage(context.device)
@@ -104,12 +93,14 @@ def fit(
     losses: list[float] = []
     for epoch in range(int(history[-1]["epoch"]) if history else 0, epochs):
         learning_rate = learning_rate_at(config.optim, epoch, epochs)
-        losses.append(_train_epoch(wrapped, model, batches, optimizer, config, context, epoch, learning_rate))
+        own_losses = trainer.train(batches, epoch, learning_rate, average)
+        losses.append(_mean_loss(context, model, own_losses, config, epoch))
         if (epoch + 1) % config.training.validate_every and epoch + 1 < epochs:
             continue
         model.eval()
         try:
-            validation = validate(model)
+            with _judged(average):
+                validation = validate(model)
         except FloatingPointError as error:
             raise _diverged(f"{error} after epoch {epoch + 1}", config) from None
         metrics: Metrics = {
@@ -124,16 +115,27 @@ def fit(
         losses.clear()
         metrics |= _best(selection, metrics, history)
         history.append(metrics)
-        keep = partial(_keep, context, model, optimizer, identity, history, validation, draw)
+        keep = partial(_keep, context, model, optimizer, average, identity, history, validation, draw)
         from_first(context, keep, InputError, OSError)
         context.report(metrics)
+    if average is not None:
+        average.write()
     model.eval()
     return history
 
 
-def _restore(model: Network, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> list[Metrics]:
-    """Load `checkpoint` into `model` and `optimizer`; returns the history it carries."""
+def _judged(average: WeightAverage | None) -> AbstractContextManager[None]:
+    """Within the block, the network has the weights that are validated and kept."""
+    return nullcontext() if average is None else average.applied()
+
+
+def _restore(
+    model: Network, optimizer: torch.optim.Optimizer, average: WeightAverage | None, checkpoint: Checkpoint
+) -> list[Metrics]:
+    """Load `checkpoint` into `model`, `optimizer` and `average`; returns the history it carries."""
     model.load_state_dict(checkpoint.weights)
+    if average is not None and checkpoint.average is not None:
+        average.restore(checkpoint.average, checkpoint.state["average_updates"])
     optimizer.load_state_dict(checkpoint.optimizer)
     for parameter, entries in optimizer.state.items():
         for key, value in entries.items():
@@ -157,6 +159,7 @@ def _keep(
     context: TrainingContext,
     model: Network,
     optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
     identity: Identity,
     history: list[Metrics],
     validation: Validation,
@@ -165,66 +168,41 @@ def _keep(
     """Put the newest epoch into the store. The order matters: see `gkm.training.store`."""
     store, newest = context.store, history[-1]
     epoch = int(newest["epoch"])
-    if draw and (picture := draw(len(history), model)) is not None:
-        store.save_picture(epoch, picture)
-    if newest["best/epoch"] == epoch:
-        store.save_best(epoch, partial(save_best, model, validation.photographs))
-    store.save_checkpoint(epoch, partial(save_checkpoint, model, optimizer, {"history": history, **identity.state()}))
+    with _judged(average):
+        if draw and (picture := draw(len(history), model)) is not None:
+            store.save_picture(epoch, picture)
+        if newest["best/epoch"] == epoch:
+            store.save_best(epoch, partial(save_best, model, validation.photographs))
+    state = {"history": history, **identity.state()}
+    averaged = None
+    if average is not None:
+        averaged, state["average_updates"] = average.tensors(), average.updates
+    store.save_checkpoint(epoch, partial(save_checkpoint, model, optimizer, state, average=averaged))
     store.prune(
         {int(metrics["epoch"]) for metrics in history[-2:]},
         {int(metrics["best/epoch"]) for metrics in history[-2:] if "best/epoch" in metrics},
     )
 
 
-def _train_epoch(
-    wrapped: nn.Module,
-    model: Network,
-    batches: BatchSource,
-    optimizer: torch.optim.Optimizer,
-    config: TrialConfig,
-    context: TrainingContext,
-    epoch: int,
-    learning_rate: float,
-) -> float:
-    """One pass over the batches; the mean loss over steps and workers. `wrapped` is `model` as the context wraps it.
+def _mean_loss(context: TrainingContext, model: Network, losses: list[float], config: TrialConfig, epoch: int) -> float:
+    """The mean over the steps of an epoch and over workers.
 
     A worker that meets a loss that is no number goes on to the end of the epoch, where the others learn of it: they
-    would wait for its gradients for ever.
+    would wait for its gradients for ever. Raises TrainingDivergedError, on all, with the step at which it began.
     """
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-    cost = cost_name(config.loss.schedule, epoch, config.training.epochs)
-    progress = Progress(epoch, config.training.epochs)
-    bfloat16 = config.training.precision == "bfloat16"
-    # What a network draws while it trains (dropout) depends on the epoch alone: one that is resumed repeats itself.
-    torch.manual_seed((config.training.seed * 1_000_003 + epoch) * context.world_size + context.rank)
-    model.train()
-    total, steps = 0.0, 0
-    failures: list[str] = []
-    for batch in batches.epoch(epoch):
-        input_BCHW = batch.input_BCHW.to(context.device, non_blocking=True)
-        sharp_B3HW = batch.sharp_B3HW.to(context.device, non_blocking=True)
-        with torch.autocast(context.device.type, torch.bfloat16) if bfloat16 else nullcontext():
-            outputs = wrapped(input_BCHW)
-        outputs = [output.float() for output in outputs]
-        own = model.cost(outputs, input_BCHW, sharp_B3HW, config.loss, progress)
-        loss = multi_scale_loss(outputs, sharp_B3HW, cost) if own is None else own
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
-        if config.optim.clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
-        value = loss.item()
-        if not math.isfinite(value):
-            failures.append(f"the {cost} loss became {value} at epoch {epoch + 1}, step {steps + 1}")
-            if context.world_size == 1:
-                break
-        optimizer.step()
-        total, steps = total + value, steps + 1
-    if not failures and not _is_finite(model):
-        failures.append(f"the weights are no longer finite after epoch {epoch + 1}")
-    if everywhere := context.gather(failures[:1]):
-        raise _diverged(everywhere[0], config)
-    total, count = context.sum([total, float(steps)])
+    steps = len(losses)
+    failures: list[tuple[int, str]] = []
+    if (bad := next((step for step, loss in enumerate(losses) if not math.isfinite(loss)), None)) is not None:
+        cost = cost_name(config.loss.schedule, epoch, config.training.epochs)
+        failures.append((bad, f"the {cost} loss became {losses[bad]} at epoch {epoch + 1}, step {bad + 1}"))
+    elif not _is_finite(model):
+        failures.append((steps, f"the weights are no longer finite after epoch {epoch + 1}"))
+    if everywhere := context.gather(failures):
+        raise _diverged(min(everywhere)[1], config)
+    own = 0.0
+    for loss in losses:  # in order: `sum` rounds otherwise from Python 3.12 on
+        own += loss
+    total, count = context.sum([own, float(steps)])
     return total / count
 
 

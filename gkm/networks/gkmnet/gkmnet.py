@@ -15,7 +15,7 @@ from torch.nn import functional
 from gkm.config import GKMNetConfig
 from gkm.networks.gkmnet.folding import fold
 from gkm.networks.gkmnet.gcm import GaussianConvolution, gaussian_convolution
-from gkm.networks.gkmnet.sram import SRAM, STRIDE, start_xavier
+from gkm.networks.gkmnet.sram import SRAM, STRIDE, AttentionPredictionUnit, AttentiveBlock, start_xavier
 from gkm.networks.network import Network, check_size
 from gkm.networks.ops.conv_lstm import State
 
@@ -79,6 +79,7 @@ class GKMNet(Network):
     """Gaussian kernel mixture network (section 3): T scales from coarse to fine, R iterations of a block at each."""
 
     config: GKMNetConfig
+    recomputed = (AttentiveBlock, AttentionPredictionUnit)
 
     def __init__(self, config: GKMNetConfig) -> None:
         super().__init__(config)

@@ -20,7 +20,7 @@ from gkm.config.nrknet import NRKNetConfig
 from gkm.losses import squared_l2, ssim_loss
 from gkm.networks.network import Network, Progress, check_size
 from gkm.networks.nrknet.coefficients import Coefficients
-from gkm.networks.nrknet.features import Features
+from gkm.networks.nrknet.features import Features, Residual
 from gkm.networks.nrknet.kernels import Blur
 from gkm.networks.nrknet.loss import FOURIER_WEIGHT, cost_name, restoration_cost
 from gkm.networks.ops.conv_lstm import State
@@ -35,6 +35,7 @@ class NRKNet(Network):
     """Neumann network with recursive kernels: at each scale a blur is estimated, and inverted by a few iterations."""
 
     config: NRKNetConfig
+    recomputed = (Residual, Coefficients)
 
     def __init__(self, config: NRKNetConfig) -> None:
         super().__init__(config)

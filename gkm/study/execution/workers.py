@@ -35,11 +35,8 @@ class WorkerGroup:
 
     def check(self, config: TrialConfig) -> None:
         """Raises InputError where the batch cannot be divided among the workers."""
-        batch = config.data.batch_size
-        if batch % self.workers:
-            raise InputError(
-                f"data.batch_size = {batch} cannot be divided among {self.workers} workers; use a multiple of it"
-            )
+        if (problem := config.division_problem(self.workers)) is not None:
+            raise InputError(problem)
 
     def tune_resources(self) -> dict[str, float]:
         """What Tune reserves for a trial: all of it for one worker, next to nothing where Ray Train reserves more."""

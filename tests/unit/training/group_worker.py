@@ -1,0 +1,93 @@
+"""One of several processes that train together, for `test_worker_groups.py`: `python group_worker.py RANK SIZE FOLDER`.
+
+FOLDER/task.json names the data set and, for every run, the settings that differ; results go to FOLDER/RANK.json.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gkm.config import TrialConfig
+from gkm.training.batch_norm import GlobalBatchNorm2d, with_global_statistics
+from gkm.training.context import GroupContext
+from gkm.training.epoch import Trainer
+from gkm.training.store import open_store
+from gkm.trial import run_trial
+
+
+def trained(config: TrialConfig, data: str, context: Any, cache: str) -> dict[str, Any]:
+    """What a trial gives on this worker: the loss of each step over all workers, the history, a hash of all weights."""
+    losses: list[float] = []
+    hashes: list[str] = []
+
+    class Watched(Trainer):
+        def train(self, *arguments: Any) -> list[float]:
+            own = super().train(*arguments)
+            losses.extend(loss / context.world_size for loss in context.sum(own))
+            weights = [part.numpy().tobytes() for part in self._model.state_dict().values()]
+            hashes.append(hashlib.sha256(b"".join(weights)).hexdigest())
+            return own
+
+    from gkm.training import loop
+
+    loop.Trainer = Watched  # type: ignore[misc]
+    try:
+        result = run_trial(config, data, context, cache=cache)
+    finally:
+        loop.Trainer = Trainer  # type: ignore[misc]
+    return {"losses": losses, "history": result.history, "hashes": hashes}
+
+
+def check_batch_norm(rank: int, size: int) -> None:
+    """Results, gradients and running statistics of all shares are those of one batch norm of the whole batch."""
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randn(2 * size, 3, 5, 4, generator=generator, dtype=torch.float64) * 3 + 100
+    factors = torch.randn(whole.shape, generator=generator, dtype=torch.float64)
+    reference = nn.BatchNorm2d(3, momentum=0.01).double()
+    nn.init.normal_(reference.weight, generator=generator)
+    nn.init.normal_(reference.bias, generator=generator)
+    network = nn.Sequential(nn.BatchNorm2d(3, momentum=0.01)).double()
+    network[0].load_state_dict(reference.state_dict())
+    with_global_statistics(network)
+    assert isinstance(network[0], GlobalBatchNorm2d)
+    assert list(network.state_dict()) == [f"0.{name}" for name in reference.state_dict()]
+    share = slice(2 * rank, 2 * rank + 2)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x, own = whole.clone().requires_grad_(), whole[share].to(memory_format=layout).requires_grad_()
+        normed, expected = network(own), reference(x)
+        torch.testing.assert_close(normed, expected[share])
+        for part in (network, reference):
+            part.zero_grad()
+        (expected.tanh() * factors).sum().backward()
+        (normed.tanh() * factors[share]).sum().backward()
+        torch.testing.assert_close(own.grad, x.grad[share])
+        for mine, other in zip(network.parameters(), reference.parameters(), strict=True):
+            torch.distributed.all_reduce(mine.grad)
+            torch.testing.assert_close(mine.grad, other.grad)
+    for mine, other in zip(network.buffers(), reference.buffers(), strict=True):
+        torch.testing.assert_close(mine, other)
+    network.eval(), reference.eval()
+    torch.testing.assert_close(network(whole), reference(whole))
+
+
+def main(rank: int, size: int, folder: Path) -> None:
+    """All that the task asks for, in order."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
+    check_batch_norm(rank, size)
+    task = json.loads((folder / "task.json").read_text())
+    results = {}
+    for name, settings in task["runs"].items():
+        context = GroupContext(open_store(str(folder / name)), rank, size, torch.device("cpu"))
+        config = TrialConfig.from_dict(task["base"]).with_values(settings)
+        results[name] = trained(config, task["data"], context, task["cache"])
+    (folder / f"{rank}.json").write_text(json.dumps(results))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
