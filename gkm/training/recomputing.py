@@ -36,16 +36,19 @@ def recomputing(parts: Sequence[nn.Module]) -> Iterator[None]:
 
 def _contexts(norms: Sequence[_BatchNorm]) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """Around the first computation, and around the second: the batch is seen twice, but counts once."""
-    return nullcontext(), _not_tracking(norms)
+    return nullcontext(), _forgetting(norms)
 
 
 @contextmanager
-def _not_tracking(norms: Sequence[_BatchNorm]) -> Iterator[None]:
-    tracking = [norm.track_running_stats for norm in norms]
+def _forgetting(norms: Sequence[_BatchNorm]) -> Iterator[None]:
+    """Within the block, running statistics are copies; nothing of what happens to them stays."""
+    before = [dict(norm._buffers) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm._buffers.update(
+            {name: None if buffer is None else buffer.clone() for name, buffer in norm._buffers.items()}
+        )
     try:
         yield
     finally:
-        for norm, before in zip(norms, tracking, strict=True):
-            norm.track_running_stats = before
+        for norm, buffers in zip(norms, before, strict=True):
+            norm._buffers.update(buffers)

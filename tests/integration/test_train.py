@@ -69,6 +69,9 @@ def test_two_ray_workers_train_one_network_and_its_loss_falls(tmp_path: Path, ti
     assert "training 3 epochs on 2 Ray workers" in done.stderr
     first, last = _losses(done.stdout, "training")
     assert last < first
+    alone = _run("train.py", "--data", tiny_data, "--workspace", tmp_path / "alone", *_settings())
+    for name in ("training", "validation"):
+        assert _losses(done.stdout, name) == pytest.approx(_losses(alone.stdout, name), abs=1e-4)
     run_id = _run_id(done.stdout)
     assert _steps(tmp_path, run_id) == [1, 2, 3]
     weights = open_tracking(tmp_path, _uri(tmp_path)).download(run_id, "weights", tmp_path / "weights")

@@ -206,3 +206,29 @@ def test_other_networks_have_other_fingerprints_even_with_the_same_settings(monk
     for settings, reason in ((Usurper, "'one' is that of One"), (Demanding, "width has no default")):
         with pytest.raises(ValueError, match=reason):
             register_settings(settings)
+
+
+@pytest.mark.parametrize(
+    ("batch", "pieces", "workers", "sentence"),
+    [
+        (4, 2, 2, None),
+        (6, 1, 4, "data.batch_size = 6 cannot be divided among 4 workers; use a multiple of 4"),
+        (
+            4,
+            2,
+            4,
+            "data.batch_size = 4 cannot be divided among 4 workers and into training.accumulate = 2 pieces; "
+            "use a multiple of 8",
+        ),
+    ],
+)
+def test_a_batch_that_cannot_be_divided_is_explained(batch, pieces, workers, sentence):
+    config = TrialConfig().with_values({"data.batch_size": batch, "training.accumulate": pieces})
+    assert config.division_problem(workers) == sentence
+
+
+def test_a_batch_that_cannot_be_taken_in_pieces_is_refused():
+    with pytest.raises(
+        InputError, match=r"^--set: data\.batch_size = 4 cannot be divided into training\.accumulate = 3"
+    ):
+        TrialConfig().with_assignments(["training.accumulate=3"])

@@ -52,6 +52,26 @@ def test_learning_rate_drops_for_the_last_third():
     assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
 
 
+def test_learning_rate_drops_several_times_at_equal_distances():
+    optim = OptimConfig(learning_rate=1.0, decay_factor=0.5, decay_after=0.4, decays=3)
+    assert [learning_rate_at(optim, epoch, 5) for epoch in range(5)] == [1.0, 1.0, 0.5, 0.25, 0.125]
+
+
+def test_learning_rate_warms_up_and_falls_along_a_cosine():
+    optim = OptimConfig(learning_rate=1.0, schedule="cosine", decay_factor=0.2, warmup_epochs=3)
+    rates = [learning_rate_at(optim, epoch, 8) for epoch in range(8)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[5] == pytest.approx(0.6), "half-way, in the middle between 1 and 0.2"
+    assert rates[7] == pytest.approx(0.2)
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0), (1, 1), (3, 3), (2, 9)])
+def test_short_runs_have_a_learning_rate(epochs, warmup):
+    optim = OptimConfig(schedule="cosine", warmup_epochs=warmup)
+    assert all(0 < learning_rate_at(optim, epoch, epochs) <= optim.learning_rate for epoch in range(epochs))
+
+
 def test_l2_loss_is_the_sum_over_scales():
     sharp = torch.rand(2, 3, 32, 48)
     outputs = pyramid(sharp, 3)

@@ -65,15 +65,13 @@ import torch
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.errors import InputError
 from gkm.networks.gkmnet.gkmnet import GKMNet
-from gkm.training.context import RayTrainContext, agreed, from_first, is_agreed
+from gkm.training.context import GroupContext, agreed, from_first, is_agreed
 from gkm.training.loop import TrainingDivergedError, fit
 from gkm.training.store import open_store
 
 rank, folder = int(sys.argv[1]), sys.argv[2]
 torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-context = RayTrainContext.__new__(RayTrainContext)
-context.rank, context.world_size, context.device = rank, 2, torch.device("cpu")
-context.store, context._known_epoch, context._note = open_store(f"{folder}/trial"), 0, None
+context = GroupContext(open_store(f"{folder}/trial"), rank, 2, torch.device("cpu"))
 assert context.gather([rank, 10 + rank][: 2 - rank]) == [0, 10, 1], "shares may differ in length"
 assert context.sum([1.0, rank]) == [2.0, 1.0]
 assert from_first(context, lambda: f"from {rank}", InputError) == "from 0"
@@ -122,5 +120,5 @@ def test_two_workers_agree_and_hear_of_a_loss_that_one_of_them_met(tmp_path: Pat
     ]
     said = [worker.communicate(timeout=120)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
-    assert "loss became nan at epoch 1, step" in said[0]
+    assert "loss became nan at epoch 1, step 2;" in said[0], "where it began, not where another worker met it"
     assert said[0] == said[1]

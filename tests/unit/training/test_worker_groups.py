@@ -75,9 +75,7 @@ def _together(data: Path, size: int, runs: Mapping[str, Mapping[str, Any]]) -> l
     (folder / "task.json").write_text(json.dumps(task))
     command = [sys.executable, str(WORKER)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    workers = [
-        subprocess.Popen([*command, str(rank), str(size), str(folder)], env=environment) for rank in range(size)
-    ]
+    workers = [subprocess.Popen([*command, str(rank), str(size), str(folder)], env=environment) for rank in range(size)]
     assert [worker.wait(timeout=250) for worker in workers] == [0] * size
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(size)]
 
