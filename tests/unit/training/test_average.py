@@ -28,7 +28,7 @@ CONFIG = TrialConfig(
 
 @dataclass(frozen=True)
 class Crops:
-    blurred_B3HW: Tensor  # noqa: N815
+    input_BCHW: Tensor  # noqa: N815
     sharp_B3HW: Tensor  # noqa: N815
 
 
