@@ -37,6 +37,7 @@ BASE = TrialConfig(
 DROPOUT = {"model.kind": "dpdnet", "model.width": 4, "model.depth": 3, "training.ema": 0.9}
 RUNS: dict[str, dict[str, Any]] = {"whole": {}, "dropout": DROPOUT}
 Result = dict[str, Any]
+MOST_SECONDS = 250
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,11 @@ def _together(data: Path, size: int, runs: Mapping[str, Mapping[str, Any]]) -> l
     command = [sys.executable, str(WORKER)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     workers = [subprocess.Popen([*command, str(rank), str(size), str(folder)], env=environment) for rank in range(size)]
-    assert [worker.wait(timeout=250) for worker in workers] == [0] * size
+    try:
+        assert [worker.wait(timeout=MOST_SECONDS) for worker in workers] == [0] * size
+    finally:
+        for worker in workers:
+            worker.kill()
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(size)]
 
 
