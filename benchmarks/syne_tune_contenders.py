@@ -179,8 +179,8 @@ def search(method: str, table: Table, budget: int, seed: int) -> list[tuple[int,
         grace_period=1,
         reduction_factor=3,
         random_seed=seed,
-        # Left out, it begins with the middle of the space, which is nearly the optimum of one of our surfaces. The others
-        # begin without a first guess, too.
+        # Left out, it begins with the middle of the space, nearly the optimum of one of our surfaces. The others begin
+        # without a first guess, too.
         points_to_evaluate=[],
         search_options={"debug_log": False},
     )

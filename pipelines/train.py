@@ -84,12 +84,7 @@ def main(
     launch.check(group)
     if first:
         launch = launch.repeat(first.run_id)
-    record = launch.find_finished()
-    if record is None:
-        record = _train(launch, group, ray_address)
-    else:
-        best = _best(record)["val/psnr"]
-        say(f"run {record.run_id} has been trained already ({best:.2f} dB); repeat it with --from-run {record.run_id}")
+    record = _trained(launch, group, ray_address)
     _show(record, settings.training.epochs)
     _compare(record, launch)
     if first:
@@ -101,10 +96,14 @@ def main(
     say(f"look at the run: {tracking.ui_link(record.run_id)}")
 
 
-def _train(launch: "Launch", group: "WorkerGroup | None", ray_address: str) -> "TrialRecord":
+def _trained(launch: "Launch", group: "WorkerGroup | None", ray_address: str) -> "TrialRecord":
     from gkm.study.single.display import TrainingDisplay
     from gkm.study.single.launch import train
 
+    if (known := launch.find_finished()) is not None:
+        run, best = known.run_id, _best(known)["val/psnr"]
+        say(f"run {run} has been trained already ({best:.2f} dB); repeat it with --from-run {run}")
+        return known
     with TrainingDisplay(launch.config.training.epochs) as display:
         return launch.tracking.trial(train(launch, group, display, ray_address))
 

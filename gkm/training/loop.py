@@ -97,12 +97,7 @@ def fit(
         losses.append(_mean_loss(context, model, own_losses, config, epoch))
         if (epoch + 1) % config.training.validate_every and epoch + 1 < epochs:
             continue
-        model.eval()
-        try:
-            with _judged(average):
-                validation = validate(model)
-        except FloatingPointError as error:
-            raise _diverged(f"{error} after epoch {epoch + 1}", config) from None
+        validation = _validated(model, validate, average, config, epoch)
         metrics: Metrics = {
             "epoch": float(epoch + 1),
             "train/loss": sum(losses) / len(losses),
@@ -122,6 +117,17 @@ def fit(
         average.write()
     model.eval()
     return history
+
+
+def _validated(
+    model: Network, validate: Validate, average: WeightAverage | None, config: TrialConfig, epoch: int
+) -> Validation:
+    model.eval()
+    try:
+        with _judged(average):
+            return validate(model)
+    except FloatingPointError as error:
+        raise _diverged(f"{error} after epoch {epoch + 1}", config) from None
 
 
 def _judged(average: WeightAverage | None) -> AbstractContextManager[None]:
