@@ -142,7 +142,7 @@ def restore_image(model: nn.Module, *photos_HW3: npt.NDArray[Any]) -> npt.NDArra
     inputs = model.inputs if isinstance(model, Network) else ("blurred",)
     if len(photos_HW3) != len(inputs):
         raise InputError(
-            f"the network sees {_in_words(inputs)}, but was given {len(photos_HW3)} photographs; give it what it sees"
+            f"the network sees {_in_words(inputs)}, but was given {len(photos_HW3)}; give it {len(inputs)}"
         )
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     input_1CHW = to_input(photos_HW3).to(device)

@@ -185,9 +185,9 @@ def test_each_view_has_noise_of_its_own() -> None:
 def test_a_network_is_given_what_it_sees() -> None:
     pair, network = _views(), build(DPDNetConfig(width=2, depth=2, views="dual"))
     assert restore_image(network, *pair.seen(network.inputs)).shape == (64, 64, 3)
-    with pytest.raises(InputError, match="sees its left and right views, but was given 1 photographs"):
+    with pytest.raises(InputError, match="sees its left and right views, but was given 1; give it 2"):
         restore_image(network, pair.blurred_HW3)
     with pytest.raises(InputError, match="the views are 64x64 and 60x64 pixels"):
         restore_image(network, pair.left_HW3, pair.right_HW3[:, :60])
-    with pytest.raises(InputError, match="sees one photograph, but was given 2 photographs"):
+    with pytest.raises(InputError, match="sees one photograph, but was given 2; give it 1"):
         restore_image(build(DPDNetConfig(width=2, depth=2)), *pair.seen(("left", "right")))
