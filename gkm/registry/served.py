@@ -53,8 +53,8 @@ class ServedModel:
             return restore_image(self._model, seen)
         if set(seen) != set(inputs):
             raise InputError(
-                f"the network sees {' and '.join(inputs)}, but was given {', '.join(seen) or 'nothing'}; give it what it "
-                "sees, by name"
+                f"the network sees {' and '.join(inputs)}, but was given {', '.join(seen) or 'nothing'}; give it what "
+                "it sees, by name"
             )
         return restore_image(self._model, *(seen[name] for name in inputs))
 
