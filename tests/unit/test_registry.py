@@ -317,7 +317,9 @@ def test_a_challenger_of_views_is_measured_on_them_and_a_champion_of_photographs
     found = promote(tracking, str(tiny_views), cache=str(tmp_path / "cache"), dry_run=True)
     assert (found.opponent, found.photographs) == ("version 1 (champion)", 2)
     assert found.scores["psnr"] < found.opponent_scores["psnr"]
-    (level,) = study_noise(tracking, str(tiny_views), selector="challenger", sigmas_8bit=[3.0]).levels
+    (level,) = study_noise(
+        tracking, str(tiny_views), selector="challenger", sigmas_8bit=[3.0], cache=str(tmp_path / "cache")
+    ).levels
     assert level.restored["psnr"] < level.blurred["psnr"]
     for measure in (promote, lambda *place: study_noise(*place, selector="challenger")):
         with pytest.raises(InputError, match=r"has no dual-pixel views of test-0/0, .* again with --views"):
