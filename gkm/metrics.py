@@ -47,7 +47,15 @@ def ssim(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
     """
     _check_shapes(restored_B3HW, sharp_B3HW, smallest=SSIM_WINDOW_PIXELS)
     pairs = zip(restored_B3HW.flatten(0, 1), sharp_B3HW.flatten(0, 1), strict=True)
-    return torch.stack([_ssim_of_channel(a_HW.double(), b_HW.double()) for a_HW, b_HW in pairs]).reshape(-1, 3).mean(1)
+    means = [_ssim_of_channel(a_HW.double(), b_HW.double()).mean() for a_HW, b_HW in pairs]
+    return torch.stack(means).reshape(-1, 3).mean(1)
+
+
+def ssim_map(restored_3HW: Tensor, sharp_3HW: Tensor) -> Tensor:
+    """Structural similarity of each window that lies inside the image, [H-10,W-10]: means over the channels."""
+    _check_shapes(restored_3HW[None], sharp_3HW[None], smallest=SSIM_WINDOW_PIXELS)
+    pairs = zip(restored_3HW, sharp_3HW, strict=True)
+    return torch.stack([_ssim_of_channel(a_HW.double(), b_HW.double()) for a_HW, b_HW in pairs]).mean(0)
 
 
 def _ssim_of_channel(a_HW: Tensor, b_HW: Tensor) -> Tensor:
@@ -55,8 +63,8 @@ def _ssim_of_channel(a_HW: Tensor, b_HW: Tensor) -> Tensor:
     means, squared_means = mean_a * mean_b, mean_a * mean_a + mean_b * mean_b
     luminance = (2 * means + SSIM_C1) / (squared_means + SSIM_C1)
     structure = (2 * (product - means) + SSIM_C2) / (squares - squared_means + SSIM_C2)
-    mean: Tensor = (luminance * structure).mean()
-    return mean
+    similarity_HW: Tensor = luminance * structure
+    return similarity_HW
 
 
 def _windowed(maps_CHW: Tensor) -> Tensor:

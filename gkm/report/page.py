@@ -22,7 +22,8 @@ from gkm.report import cells, study_table, tables
 from gkm.report.comparisons import arms_section, seeds_section
 from gkm.report.evidence import Example, Inside, Kernels, TestScores
 from gkm.report.figures import curves, kernel_figures, search_figures
-from gkm.report.figures.pictures import coefficient_map, cutout, most_blurred_detail, overview
+from gkm.report.figures.error_maps import ERROR_LIMIT, SSIM_LIMIT, error_maps
+from gkm.report.figures.pictures import coefficient_map, cutout, most_blurred_detail, overview, whole
 from gkm.report.insight import insight_section, opening
 from gkm.report.names import objective_name, photograph_title
 from gkm.report.verdict import verdict_section
@@ -88,10 +89,14 @@ def _environment() -> Any:
 
 
 def _assets() -> dict[str, Any]:
-    """Style and script, which are ours and so not escaped, and the script's hash for the content policy."""
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "sort.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return {"style": Markup(style), "script": Markup(script), "script_hash": f"sha256-{digest}"}
+    """Style and scripts, which are ours and so not escaped, and the scripts' hashes for the content policy."""
+    style, *scripts = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "sort.js", "compare.js"))
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    return {
+        "style": Markup(style),
+        "scripts": [Markup(script) for script in scripts],
+        "script_hashes": Markup(" ".join(f"'sha256-{digest}'" for digest in digests)),
+    }
 
 
 def _summary(study: StudyResults, tests: TestScores, dataset: str) -> dict[str, Any]:
@@ -139,6 +144,7 @@ def _tests(tests: TestScores, example_note: str) -> dict[str, Any]:
         "summary_rows": tables.summary_rows(tests),
         "examples": [_example(example, *scores[example.scene, example.name]) for example in tests.examples],
         "example_note": example_note,
+        "map_limits": {"error": ERROR_LIMIT, "ssim": f"{SSIM_LIMIT:g}"},
         "noise_rows": tables.noise_rows(tests.noise),
         "baseline": tests.baseline,
         "baseline_rows": tables.baseline_rows(tests),
@@ -155,10 +161,11 @@ def _example(example: Example, before: ImageScore, after: ImageScore) -> dict[st
         "restored_score": f"{cells.number(after.psnr, 2).text} dB",
         "detail": detail,
         "size": (width, height),
+        "maps": error_maps(example),
     }
     for name in ("blurred", "restored", "sharp"):
         photo = getattr(example, f"{name}_HW3")
-        shown |= {name: overview(photo), f"{name}_detail": cutout(photo, detail)}
+        shown |= {name: whole(photo), f"{name}_detail": cutout(photo, detail)}
     return shown
 
 

@@ -14,6 +14,8 @@ from PIL import Image
 
 from gkm.report.evidence import Example, Photo
 
+WHOLE_PIXELS = 1680
+"""Longest side of a photograph to look into: that of the test photographs of the DPD data set."""
 OVERVIEW_PIXELS = 760
 """Longest side of an overview: twice what three abreast take on a wide page."""
 MAP_PIXELS = 380
@@ -43,13 +45,20 @@ def overview(photo_HW3: Photo) -> Picture:
     """The whole photograph as a JPEG, made smaller where it is large."""
     image = Image.fromarray(photo_HW3)
     image.thumbnail((OVERVIEW_PIXELS, OVERVIEW_PIXELS), Image.Resampling.LANCZOS)
-    return _embedded(image, "jpeg")
+    return embedded(image, "jpeg")
+
+
+def whole(photo_HW3: Photo) -> Picture:
+    """The photograph as a JPEG in which details can be looked at; made smaller only where it is very large."""
+    image = Image.fromarray(photo_HW3)
+    image.thumbnail((WHOLE_PIXELS, WHOLE_PIXELS), Image.Resampling.LANCZOS)
+    return embedded(image, "jpeg")
 
 
 def cutout(photo_HW3: Photo, detail: Detail) -> Picture:
     """The detail, pixel by pixel, as a PNG."""
     window = photo_HW3[detail.top : detail.top + detail.height, detail.left : detail.left + detail.width]
-    return _embedded(Image.fromarray(np.ascontiguousarray(window)), "png")
+    return embedded(Image.fromarray(np.ascontiguousarray(window)), "png")
 
 
 def coefficient_map(map_HW: npt.NDArray[Any], limit: float) -> Picture:
@@ -57,7 +66,7 @@ def coefficient_map(map_HW: npt.NDArray[Any], limit: float) -> Picture:
     colours_HW4 = mpl.colormaps["PuOr"]((np.clip(map_HW / limit, -1, 1) + 1) / 2, bytes=True)
     image = Image.fromarray(np.ascontiguousarray(colours_HW4[:, :, :3]))
     image.thumbnail((MAP_PIXELS, MAP_PIXELS), Image.Resampling.LANCZOS)
-    return _embedded(image, "jpeg")
+    return embedded(image, "jpeg")
 
 
 def most_blurred_detail(example: Example) -> Detail:
@@ -75,7 +84,8 @@ def most_blurred_detail(example: Example) -> Detail:
     return Detail(int(left), int(top), width, height)
 
 
-def _embedded(image: Image.Image, kind: Literal["jpeg", "png"]) -> Picture:
+def embedded(image: Image.Image, kind: Literal["jpeg", "png"]) -> Picture:
+    """An image as a data URI."""
     data = io.BytesIO()
     if kind == "jpeg":
         image.save(data, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
