@@ -24,6 +24,7 @@ from gkm.report.evidence import Example, Inside, Kernels, TestScores
 from gkm.report.figures import curves, kernel_figures, search_figures
 from gkm.report.figures.error_maps import ERROR_LIMIT, SSIM_LIMIT, error_maps
 from gkm.report.figures.pictures import coefficient_map, cutout, most_blurred_detail, overview, whole
+from gkm.report.gains import against_baseline, interval_text, paired
 from gkm.report.insight import insight_section, opening
 from gkm.report.names import objective_name, photograph_title
 from gkm.report.verdict import verdict_section
@@ -124,6 +125,7 @@ def _tiles(tests: TestScores) -> list[dict[str, Any]]:
     return [
         {
             "title": f"Mean {name.upper()} on test",
+            "sure": interval_text(name, paired(name, tests.blurred, tests.restored)),
             "change": cells.difference(after[name] - before[name], digits, higher_is_better),
             "unit": "dB" if name == "psnr" else "",
             "before": cells.number(before[name], digits).text,
@@ -148,6 +150,7 @@ def _tests(tests: TestScores, example_note: str) -> dict[str, Any]:
         "noise_rows": tables.noise_rows(tests.noise),
         "baseline": tests.baseline,
         "baseline_rows": tables.baseline_rows(tests),
+        "baseline_remark": against_baseline(tests),
     }
 
 

@@ -10,6 +10,7 @@ from statistics import stdev
 from gkm.evaluation import mean_scores
 from gkm.report.cells import NOTHING, Cell, difference, number
 from gkm.report.evidence import NoiseScores, TestScores
+from gkm.report.gains import interval_text, paired
 from gkm.report.names import photograph_title
 from gkm.report.study_table import OTHER_DIGITS, PSNR_DIGITS, in_words
 from gkm.study.record.results import StudyResults
@@ -90,9 +91,10 @@ def finding(study: StudyResults, tests: TestScores) -> str:
     if tests.gain_spread_db is not None and all(map(math.isfinite, tests.gains_db)):
         least, most = (difference(limit(tests.gains_db), PSNR_DIGITS).text for limit in (min, max))
         improved = sum(change > 0 for change in tests.gains_db)
+        sure = interval_text("psnr", paired("psnr", tests.blurred, tests.restored))
         text += (
-            f" ({least} to {most} dB per photograph, standard deviation {tests.gain_spread_db:.2f} dB; "
-            f"{improved} of {count} improve)"
+            f" ({f'{sure} dB for other photographs; ' if sure else ''}{least} to {most} dB per photograph, "
+            f"standard deviation {tests.gain_spread_db:.2f} dB; {improved} of {count} improve)"
         )
     if best is not None and best.parameters:
         text += f". Its settings: {in_words(best)}"

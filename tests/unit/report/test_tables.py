@@ -176,7 +176,10 @@ def test_the_finding_does_not_call_nothing_a_gain(study: StudyResults) -> None:
 def test_the_finding_gives_the_spread_over_photographs(study: StudyResults) -> None:
     tests = TestScores(blurred=_scores(20, 30, 25), restored=_scores(21, 29.5, 26))
     text = finding(study, tests).replace("\N{NO-BREAK SPACE}", " ")
-    assert "(−0.50 to +1.00 dB per photograph, standard deviation 0.87 dB; 2 of 3 improve)" in text
+    assert (
+        "(95 % interval −1.65 to +2.65 dB for other photographs; −0.50 to +1.00 dB per photograph, "
+        "standard deviation 0.87 dB; 2 of 3 improve)" in text
+    )
 
 
 def test_the_finding_names_a_setting_of_several_seeds(confirmed: StudyResults) -> None:

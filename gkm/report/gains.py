@@ -1,0 +1,71 @@
+"""Scores of photographs before and after in; their mean difference with its interval, and words for it, out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+from gkm.evaluation import ImageScore
+from gkm.report.cells import difference
+from gkm.report.evidence import TestScores
+from gkm.study.insight.statistics import Difference, paired_difference
+
+METRICS = {"psnr": ("PSNR", 2, True), "ssim": ("SSIM", 4, True), "lpips": ("LPIPS", 4, False)}
+"""Metric -> its name, digits after the point, whether higher is better."""
+
+
+def paired(metric: str, before: Sequence[ImageScore], after: Sequence[ImageScore]) -> Difference | None:
+    """`after` minus `before`, each scene averaged first (photographs, where all show one scene); 95 % interval.
+
+    The interval is over scenes alone: it reaches to other photographs restored by this very model, not to other seeds.
+    None where a score is missing or infinite.
+    """
+    pairs = [(a.scene, getattr(a, metric), getattr(b, metric)) for a, b in zip(before, after, strict=True)]
+    if any(value is None or not math.isfinite(value) for _, *values in pairs for value in values):
+        return None
+    scenes: dict[str, list[tuple[float, float]]] = {}
+    for scene, old, new in pairs:
+        scenes.setdefault(scene, []).append((old, new))
+    groups = list(scenes.values()) if len(scenes) > 1 else [[pair] for pair in scenes[pairs[0][0]]]
+    old, new = ([fmean(pair[side] for pair in group) for group in groups] for side in (0, 1))
+    return paired_difference([new], [old])
+
+
+def interval_text(metric: str, found: Difference | None) -> str:
+    """The interval in words, empty where there is none."""
+    if found is None or found.low is None or found.high is None:
+        return ""
+    _, digits, _ = METRICS[metric]
+    low, high = (difference(value, digits).text for value in (found.low, found.high))
+    return f"95 % interval {low} to {high}"
+
+
+def against_baseline(tests: TestScores) -> str:
+    """One sentence on the model and the method without learning, whichever is better; empty without the latter."""
+    if tests.baseline is None:
+        return ""
+    parts: dict[str, list[str]] = {"better": [], "worse": [], "same": []}
+    for metric, (name, digits, higher_is_better) in METRICS.items():
+        found = paired(metric, tests.baseline.scores, tests.restored)
+        if found is None:
+            continue
+        shown = difference(found.mean, digits, higher_is_better)
+        unit = " dB" if metric == "psnr" else ""
+        sure = _is_sure(found)
+        parts[shown.verdict or "same"].append(f"{name} ({shown.text}{unit}{'' if sure else ', within chance'})")
+    said = [f"{word} in {' and '.join(names)}" for word, names in zip(_WORDS, parts.values(), strict=True) if names]
+    return (
+        f"Against {tests.baseline.name}, which is told the sharp photograph to choose each pixel’s kernel and learns "
+        f"nothing, the model is {', '.join(said)}."
+        if said
+        else ""
+    )
+
+
+_WORDS = ("better", "worse", "the same")
+
+
+def _is_sure(found: Difference) -> bool:
+    """Whether the interval leaves zero out."""
+    return found.low is not None and found.high is not None and not found.low <= 0 <= found.high
