@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 from gkm import storage
@@ -18,19 +19,20 @@ TRIALS = "trials.parquet"
 INSIGHT = "insight.json"
 
 
-def keep(tracking: Tracking, study: StudyResults, page: Path) -> None:
-    """Keep the page, a table of all trials and epochs, importances, rung survival and Pareto front as artifacts.
+def keep(tracking: Tracking, study: StudyResults, page: Path, beside: Sequence[str] = ()) -> None:
+    """Keep the page, the files `beside` it, a table of all trials and epochs, importances, rung survival and Pareto front as artifacts.
 
     Those of an earlier report are replaced. Nothing is kept of a study without a run.
     """
     if not study.run_id:
         return
     with tempfile.TemporaryDirectory(prefix="gkm-") as folder:
-        copied, table, insight = (Path(folder, name) for name in (page.name, TRIALS, INSIGHT))
-        copied.write_bytes(storage.read_bytes(page))  # which may be in S3
+        table, insight = (Path(folder, name) for name in (TRIALS, INSIGHT))
+        for place in map(str, (page, *beside)):  # which may be in S3
+            Path(folder, PurePath(place).name).write_bytes(storage.read_bytes(place))
         export_study(study, str(table))
         insight.write_text(json.dumps(_insight(study), indent=2) + "\n", encoding="utf-8")
-        for path in (copied, table, insight):
+        for path in sorted(Path(folder).iterdir()):
             tracking.log_file(study.run_id, path, FOLDER)
 
 

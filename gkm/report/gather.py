@@ -30,6 +30,7 @@ from gkm.report.baseline import fixed_point_baseline
 from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
 from gkm.report.inside import look_inside
 from gkm.report.page import build_page
+from gkm.report.plain import write_tables
 from gkm.report.study_table import seeds
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.tracking import Tracking
@@ -54,6 +55,7 @@ class ReportSummary:
     """Figures worth printing, and where the page is."""
 
     page: Path
+    """Beside it lie its tables, with .md, .tex and .csv in the place of .html."""
     photographs: int
     blurred: dict[str, float]
     """Means over the test photographs: "psnr" in dB, "ssim", "lpips"."""
@@ -124,7 +126,8 @@ def report_study(
         dataset=_describe(photos.manifest),
         example_note=_example_note(len(photos), loaded.model.inputs),
     )
-    artifacts.keep(tracking, study, page)
+    beside = write_tables(study, tests, str(out))
+    artifacts.keep(tracking, study, page, beside)
     return ReportSummary(page, len(photos), blurred, restored)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from gkm import storage
 from gkm.errors import InputError
+from gkm.tracking import tables
 from gkm.tracking.address import redacted, sqlite_path
 from gkm.tracking.health import check, explained
 
@@ -63,6 +64,8 @@ def client(uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with only_process(uri), warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         try:
+            if (path := sqlite_path(uri)) is not None:
+                tables.complete(path)
             spelt = _spelt(uri)
             opened = MlflowClient(spelt, spelt)
             patiently(opened.search_experiments, max_results=1)
