@@ -20,7 +20,7 @@ INSIGHT = "insight.json"
 
 
 def keep(tracking: Tracking, study: StudyResults, page: Path, beside: Sequence[str] = ()) -> None:
-    """Keep the page, the files `beside` it, a table of all trials and epochs, importances, rung survival and Pareto front as artifacts.
+    """Keep the page, the files `beside` it, a table of trials, importances, rungs and the Pareto front as artifacts.
 
     Those of an earlier report are replaced. Nothing is kept of a study without a run.
     """

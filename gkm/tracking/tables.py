@@ -1,7 +1,7 @@
 """The path of a sqlite store in; MLflow's tables in it, all of them or none, out.
 
-MLflow makes its tables by some fifty migrations, one after the other. A process that ends in the middle of them leaves a
-database that nobody can open, so they are made in a file beside it, which then takes its place.
+MLflow makes its tables by some fifty migrations, one after the other. A process that ends in the middle of them leaves
+a database that nobody can open, so they are made in a file beside it, which then takes its place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from gkm.errors import InputError
 
 _KEPT = ("experiments", "runs", "registered_models")
-"""Tables of which one has a row in every database that was ever opened: MLflow ends with an experiment named Default."""
+"""Tables of which one has a row in every database that was ever opened: at the end MLflow makes an experiment."""
 LOCKED_SECONDS = 10.0
 _JOURNALS = ("-journal", "-wal", "-shm")
 
@@ -23,7 +23,7 @@ _JOURNALS = ("-journal", "-wal", "-shm")
 def complete(path: Path) -> None:
     """Give `path` MLflow's tables, if it is missing, empty, or was left with a part of them.
 
-    A database with anything in it, MLflow's or another program's, is left as it is. Call it while no other process does.
+    A database with anything in it, MLflow's or another program's, is left as it is. One process at a time may call it.
     """
     if not _is_unused(path):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import tempfile
@@ -56,11 +57,27 @@ def start_ray(address: str, cpus: int | None = None) -> Iterator[None]:
             if lost:
                 _abandon(folder)
             else:
-                ray.shutdown()
+                _shut_down()
         finally:
             if folder is not None:
                 _remove(folder, REMOVAL_SECONDS)
                 remove_leftovers(REMOVAL_SECONDS)  # what those of a killed driver wrote after the start
+
+
+def _shut_down() -> None:
+    """End the session without a collection of garbage in between.
+
+    Where another thread collects Ray's references while Ray's own library is already gone and Python does not know it
+    yet, that library ends the whole process, with status 1.
+    """
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _start_local(folder: Path, cpus: int | None) -> None:
@@ -115,12 +132,13 @@ def _find_raylet() -> psutil.Process | None:
 
 def _abandon(folder: Path | None) -> None:
     """End a session that lost a process, and may not answer any more."""
-    ending = threading.Thread(target=ray.shutdown, daemon=True)
+    ending = threading.Thread(target=_shut_down, daemon=True)
     ending.start()
     ending.join(SHUTDOWN_SECONDS)
     if folder is not None:
         _kill_processes_of(folder)
         ending.join(SHUTDOWN_SECONDS)
+    gc.enable()  # also where it did not end
 
 
 def _kill_processes_of(folder: Path) -> None:

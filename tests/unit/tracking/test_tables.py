@@ -15,7 +15,11 @@ from gkm.errors import InputError
 from gkm.tracking import open_tracking
 from gkm.tracking.tables import complete
 
-OPEN = "import sys, pathlib; from gkm.tracking import open_tracking; open_tracking(pathlib.Path(sys.argv[1]), None).client.search_experiments()"
+OPEN = """
+import pathlib, sys
+from gkm.tracking import open_tracking
+open_tracking(pathlib.Path(sys.argv[1]), None).client.search_experiments()
+"""
 
 
 @pytest.fixture(scope="module")

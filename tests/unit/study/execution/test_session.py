@@ -24,6 +24,37 @@ while time.monotonic() < until:
 """
 
 
+GARBAGE = """
+import gc, threading
+import ray
+from ray._private.worker import global_worker
+from gkm.study.execution.session import start_ray
+
+class Cycle:
+    pass
+
+class Slow:  # between the end of Ray's library and Python's knowing of it, another thread collects garbage
+    def __init__(self, core_worker):
+        self._core_worker = core_worker
+
+    def __getattr__(self, name):
+        return getattr(self._core_worker, name)
+
+    def shutdown_driver(self):
+        self._core_worker.shutdown_driver()
+        collecting = threading.Thread(target=gc.collect)
+        collecting.start()
+        collecting.join()
+
+gc.disable()
+with start_ray("local", 1):
+    cycle = Cycle()
+    cycle.itself, cycle.reference = cycle, ray.put(1)
+    del cycle
+    global_worker.core_worker = Slow(global_worker.core_worker)
+"""
+
+
 @pytest.fixture(autouse=True)
 def _folder_for_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_parent", lambda: tmp_path)
@@ -95,3 +126,8 @@ def test_sockets_fit_where_the_folder_for_temporary_files_has_a_long_name(
     long.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(long))
     assert session._parent() == Path("/tmp")
+
+
+@pytest.mark.ray
+def test_references_in_cycles_do_not_end_the_process_when_ray_shuts_down() -> None:
+    assert subprocess.run([sys.executable, "-c", GARBAGE], timeout=300).returncode == 0
