@@ -128,7 +128,8 @@ def test_page_table_and_insight_are_artifacts_of_the_study(tracking: Tracking, t
         page = report_study(tracking, study, str(tiny_data), tmp_path / "kept.html").page
     assert study.run_id is not None
     kept = tracking.download(study.run_id, "report", tmp_path / "kept")
-    assert sorted(path.name for path in kept.iterdir()) == ["insight.json", "kept.html", "trials.parquet"]
+    names = ["insight.json", "kept.csv", "kept.html", "kept.md", "kept.tex", "trials.parquet"]
+    assert sorted(path.name for path in kept.iterdir()) == names
     assert (kept / "kept.html").read_bytes() == page.read_bytes()
     table = parquet.read_table(kept / "trials.parquet").to_pydict()
     assert list(zip(table["epoch"], table["val/psnr"], strict=True)) == [(1, 21.0), (2, 22.0)]
