@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gkm.errors import InputError
 from pipelines.terminal.command import run, say
 from pipelines.terminal.options import (
     CACHE,
@@ -19,8 +20,15 @@ from pipelines.terminal.options import (
 
 
 def main(
-    study: Annotated[str, typer.Option(help="Name of the study.")],
-    out: Annotated[Path, typer.Option(dir_okay=False, help="HTML file to write.")],
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="STUDY...", show_default=False, help="Names of studies; several: compared on one page."),
+    ] = None,
+    study: Annotated[list[str] | None, typer.Option(help="The same as STUDY.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, show_default="WORKSPACE/studies/STUDY/report.html", help="HTML file to write."),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(show_default="WORKSPACE/data/sample", help="The study's data set; its test photographs are read."),
@@ -37,27 +45,39 @@ def main(
     cache_limit: CACHE_LIMIT = None,
     tracking_uri: TRACKING_URI = None,
 ) -> None:
-    """Score a study's registered model on the test photographs and write the report page.
+    """Score a study's registered model on the test photographs and write the report page, or compare studies on one.
+
+    Beside the page of a study lie its tables as Markdown, LaTeX and CSV.
 
     Examples:
-      python pipelines/report.py --study quick --out report.html
-      python pipelines/report.py --study dpd --data runs/data/dpd --out dpd.html
+      python pipelines/report.py quick
+      python pipelines/report.py dpd --data runs/data/dpd --out dpd.html
+      python pipelines/report.py quick networks --out both.html
     """
-    from gkm.report import report_study
+    from gkm.report import build_overview, report_study
     from gkm.storage import absolute
     from gkm.study.record.archive import read_results
     from gkm.tracking import open_tracking
     from pipelines.terminal.lines import announced
 
+    names = [*(studies or ()), *(study or ())]
+    if not names:
+        raise InputError("no study is named; `gkm study list` lists them")
     tracking = open_tracking(workspace, tracking_uri)
     tracking.must_exist()
-    results = read_results(record_place(record, workspace), study)
-    with announced(f"scoring the test photographs of study {study}") as watch:
+    place = record_place(record, workspace)
+    found = [read_results(place, name) for name in names]
+    pages = {name: workspace / "studies" / name / "report.html" for name in names}
+    if len(found) > 1:
+        page = build_overview(found, out or workspace / "studies" / f"{'+'.join(names)}.html", pages)
+        return say(f"report: {absolute(page)}")
+    (results,) = found
+    with announced(f"scoring the test photographs of study {results.name}") as watch:
         summary = report_study(
             tracking,
             results,
             absolute(data or workspace / "data" / "sample"),
-            out,
+            out or pages[results.name],
             cache=node_cache(cache, cache_limit, workspace),
             lpips_weights=lpips_weights,
             watch=watch,

@@ -101,8 +101,8 @@ def compare(
     from gkm.study.record.archive import read_results
 
     place = record_place(record, workspace)
-    sides = [comparison.find_side(text, lambda name: read_results(place, name)) for text in (one, other)]
-    found = comparison.compare(*sides)
+    first, second = (comparison.find_side(text, lambda name: read_results(place, name)) for text in (one, other))
+    found = comparison.compare(first, second)
     say(f"{found.name} against {found.reference}: {found.sentence}")
     for note in found.notes:
         say(f"note: {note}")

@@ -30,8 +30,8 @@ from gkm.report.baseline import fixed_point_baseline
 from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
 from gkm.report.inside import look_inside
 from gkm.report.page import build_page
-from gkm.report.plain import write_tables
-from gkm.report.study_table import seeds
+from gkm.report.tables.plain import write_tables
+from gkm.report.tables.study_table import seeds
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.tracking import Tracking
 from gkm.training.context import best_device

@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from gkm.report.figures.bars import rung_bar, share_bar
-from gkm.report.names import long_name
+from gkm.report.tables.names import long_name
 from gkm.study.insight.insight import Importances, importances, rung_survival
 from gkm.study.record.results import StudyResults
 

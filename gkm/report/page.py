@@ -18,15 +18,16 @@ from markupsafe import Markup
 
 from gkm import storage
 from gkm.evaluation import ImageScore, mean_scores
-from gkm.report import cells, study_table, tables
-from gkm.report.comparisons import arms_section, seeds_section
 from gkm.report.evidence import Example, Inside, Kernels, TestScores
 from gkm.report.figures import curves, kernel_figures, search_figures
 from gkm.report.figures.error_maps import ERROR_LIMIT, SSIM_LIMIT, error_maps
 from gkm.report.figures.pictures import coefficient_map, cutout, most_blurred_detail, overview, whole
-from gkm.report.gains import against_baseline, interval_text, paired
 from gkm.report.insight import insight_section, opening
-from gkm.report.names import objective_name, photograph_title
+from gkm.report.tables import cells, study_table
+from gkm.report.tables import scores as tables
+from gkm.report.tables.comparisons import arms_section, seeds_section
+from gkm.report.tables.gains import against_baseline, interval_text, paired
+from gkm.report.tables.names import objective_name, photograph_title
 from gkm.report.verdict import verdict_section
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def build_page(
     if validation_blurred_psnr is None and study.blurred:
         validation_blurred_psnr = fmean(study.blurred)
     context = {
-        **_assets(),
+        **assets(),
         **_summary(study, tests, dataset),
         **verdict_section(study),
         **arms_section(study),
@@ -76,12 +77,13 @@ def build_page(
         "opening_note": "Put user and password in the place of ***." if "***@" in study.record else "",
     }
     context["sections"] = _sections(context)
-    page = _environment().get_template("page.html.jinja").render(**context)
+    page = environment().get_template("page.html.jinja").render(**context)
     storage.write_bytes(out, page.encode())
     return Path(out)
 
 
-def _environment() -> Any:
+def environment() -> Any:
+    """Where templates are found; whatever they show is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
@@ -89,7 +91,7 @@ def _environment() -> Any:
     )
 
 
-def _assets() -> dict[str, Any]:
+def assets() -> dict[str, Any]:
     """Style and scripts, which are ours and so not escaped, and the scripts' hashes for the content policy."""
     style, *scripts = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "sort.js", "compare.js"))
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]

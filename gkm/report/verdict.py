@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from gkm.report.cells import Cell, count, difference, number
-from gkm.report.comparisons import confirmed_rows, digits_of, in_print
-from gkm.report.names import objective_name
-from gkm.report.study_table import in_words, objective_cell
+from gkm.report.tables.cells import Cell, count, difference, number
+from gkm.report.tables.comparisons import confirmed_rows, digits_of, in_print
+from gkm.report.tables.names import objective_name
+from gkm.report.tables.study_table import in_words, objective_cell
 from gkm.study.insight.pairing import scene_note
 from gkm.study.insight.verdicts import (
     ArmVerdict,
@@ -100,7 +100,7 @@ def _best_in_words(study: StudyResults, confirmed: Confirmation | None) -> str:
     text += f" ({settings}). " if settings else ". "
     if confirmed is not None:
         return text + confirmed.sentence
-    told = study.objectives[0].text(_shown_score(study))
+    told = study.objectives[0].text(shown_score(study))
     seeds = len(winner.scores("search"))
     how = f"the mean of {seeds} seeds" if seeds > 1 else "of a single run"
     text += f"Its score on validation is {told}, {how}. "
@@ -128,7 +128,7 @@ def _tiles(study: StudyResults, confirmed: Confirmation | None) -> list[Tile]:
     if winner is None:
         return []
     tiles = []
-    score = objective_cell(objective, _shown_score(study)).text
+    score = objective_cell(objective, shown_score(study)).text
     if study.kind == "arms":
         tiles.append(Tile("Best arm on validation", score, objective.unit, setting_name(winner)))
     elif confirmed is None:
@@ -168,7 +168,8 @@ def _judged(study: StudyResults) -> list[TrialRow]:
     return fresh or finished or scored
 
 
-def _shown_score(study: StudyResults) -> float:
+def shown_score(study: StudyResults) -> float:
+    """Mean score of the winner: by fresh seeds where it has any. The study has a winner."""
     return fmean(trial.score for trial in _judged(study))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 
-from gkm.report.cells import number
+from gkm.report.tables.cells import number
 from gkm.study.insight.insight import RungRow
 from gkm.study.insight.pairing import Comparison
 from gkm.study.insight.statistics import Difference

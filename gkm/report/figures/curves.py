@@ -8,9 +8,9 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from gkm.report.cells import number
 from gkm.report.figures.svg import COLOURS, MARKERS, PANEL_INCHES, figure
-from gkm.report.names import objective_name, short_name
+from gkm.report.tables.cells import number
+from gkm.report.tables.names import objective_name, short_name
 from gkm.study.design.objective import Objective
 from gkm.study.record.results import StudyResults, TrialRow
 

@@ -10,10 +10,10 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from gkm.report.cells import setting_value
 from gkm.report.figures.svg import COLOURS, MARKERS, PANEL_INCHES, SCORE_LEVELS, figure
-from gkm.report.names import long_name, objective_head, objective_name, short_name
-from gkm.report.study_table import has_score, in_words, objective_cell
+from gkm.report.tables.cells import setting_value
+from gkm.report.tables.names import long_name, objective_head, objective_name, short_name
+from gkm.report.tables.study_table import has_score, in_words, objective_cell
 from gkm.study.insight.insight import is_logarithmic
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.study.record.statuses import SCORED

@@ -41,13 +41,13 @@ def find_side(text: str, open_results: Callable[[str], StudyResults]) -> Side:
     return Side(results, Runs(name, fresh or winner.trials), f"{name} is judged by {how}")
 
 
-def compare(one: Side, other: Side) -> Comparison:
-    """The difference between the two, first minus second.
+def compare(one: Side, other: Side, adjusted_p: float | None = None, comparisons: int = 1) -> Comparison:
+    """The difference between the two, first minus second; see `tell` for where it is one of several.
 
     Raises InputError where their data sets, photographs or objectives differ, so that it would mean nothing.
     """
     _refuse(one, other)
-    told = tell(one.results, pair(one.results, one.runs, other.runs))
+    told = tell(one.results, pair(one.results, one.runs, other.runs), adjusted_p, comparisons)
     notes = (one.note, other.note, *told.notes, scene_note(one.results))
     return replace(told, notes=tuple(dict.fromkeys(note for note in notes if note)))
 

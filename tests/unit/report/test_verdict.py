@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from gkm.report.comparisons import arms_section, in_print, seeds_section
 from gkm.report.figures.bars import forest
 from gkm.report.insight import insight_section, opening
+from gkm.report.tables.comparisons import arms_section, in_print, seeds_section
 from gkm.report.verdict import spending, validation_gain, verdict_section
 from gkm.study.design.budget import Budget, Spent
 from gkm.study.insight.verdicts import arm_verdicts

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gkm.report.cells import NOTHING, Cell, difference, interval
 from gkm.report.figures.bars import forest
-from gkm.report.study_table import in_words, objective_cell
+from gkm.report.tables.cells import NOTHING, Cell, difference, interval
+from gkm.report.tables.study_table import in_words, objective_cell
 from gkm.study.insight.verdicts import ArmVerdict, Confirmation, arm_verdicts, scale_of, setting_rows
 from gkm.study.record.results import StudyResults
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from gkm.evaluation import ImageScore
-from gkm.report.cells import difference
 from gkm.report.evidence import TestScores
+from gkm.report.tables.cells import difference
 from gkm.study.insight.statistics import Difference, paired_difference
 
 METRICS = {"psnr": ("PSNR", 2, True), "ssim": ("SSIM", 4, True), "lpips": ("LPIPS", 4, False)}

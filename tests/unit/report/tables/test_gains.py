@@ -7,7 +7,7 @@ from scipy import stats
 
 from gkm.evaluation import ImageScore
 from gkm.report import TestScores
-from gkm.report.gains import against_baseline, interval_text, paired
+from gkm.report.tables.gains import against_baseline, interval_text, paired
 
 
 def _scores(*psnr: float, scenes: str = "abcdef") -> list[ImageScore]:

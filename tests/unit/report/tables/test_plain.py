@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gkm.report import TestScores
-from gkm.report.plain import Table, latex, markdown, scores_csv, study_tables, write_tables
+from gkm.report.tables.plain import Table, latex, markdown, scores_csv, study_tables, write_tables
 from gkm.study.record.results import StudyResults
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gkm.config import TrialConfig
-from gkm.report.cells import Cell, count, duration, number, setting_value
-from gkm.report.names import long_name, objective_head, objective_name, short_name
+from gkm.report.tables.cells import Cell, count, duration, number, setting_value
+from gkm.report.tables.names import long_name, objective_head, objective_name, short_name
 from gkm.study.design.objective import Objective
 from gkm.study.record.results import StudyResults, TrialRow
 

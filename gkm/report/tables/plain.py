@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from gkm import storage
-from gkm.report import study_table, tables
-from gkm.report.cells import Cell
 from gkm.report.evidence import TestScores
-from gkm.report.gains import METRICS
+from gkm.report.tables import scores as tables
+from gkm.report.tables import study_table
+from gkm.report.tables.cells import Cell
+from gkm.report.tables.gains import METRICS
 from gkm.study.insight.verdicts import arm_verdicts
 from gkm.study.record.results import StudyResults
 

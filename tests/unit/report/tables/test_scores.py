@@ -7,9 +7,9 @@ import pytest
 
 from gkm.evaluation import ImageScore
 from gkm.report import TestScores
-from gkm.report.cells import Cell, count, difference, duration, interval, number
-from gkm.report.study_table import front_heads, front_rows, heads, settings_rows, study_rows
-from gkm.report.tables import finding, score_rows, summary_rows
+from gkm.report.tables.cells import Cell, count, difference, duration, interval, number
+from gkm.report.tables.scores import finding, score_rows, summary_rows
+from gkm.report.tables.study_table import front_heads, front_rows, heads, settings_rows, study_rows
 from gkm.study.design.objective import Objective
 from gkm.study.insight.statistics import Interval
 from gkm.study.record.results import StudyResults

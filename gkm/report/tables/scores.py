@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from gkm.evaluation import mean_scores
-from gkm.report.cells import NOTHING, Cell, difference, number
 from gkm.report.evidence import NoiseScores, TestScores
-from gkm.report.gains import interval_text, paired
-from gkm.report.names import photograph_title
-from gkm.report.study_table import OTHER_DIGITS, PSNR_DIGITS, in_words
+from gkm.report.tables.cells import NOTHING, Cell, difference, number
+from gkm.report.tables.gains import interval_text, paired
+from gkm.report.tables.names import photograph_title
+from gkm.report.tables.study_table import OTHER_DIGITS, PSNR_DIGITS, in_words
 from gkm.study.record.results import StudyResults
 
 METRICS = (("psnr", PSNR_DIGITS, True), ("ssim", OTHER_DIGITS, True), ("lpips", OTHER_DIGITS, False))
