@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from gkm import evaluation
+from gkm.evaluation import restoring
 from gkm.config import TrialConfig
 from gkm.config import networks as settings_table
 from gkm.data.photos import read_rgb
@@ -161,7 +161,7 @@ def test_a_large_photograph_passes_in_strips(config: TrialConfig, monkeypatch: p
     rows = []
     monkeypatch.setattr(type(network), "forward", lambda self, x: rows.append(x.shape[2]) or [x])
     monkeypatch.setattr(strips, "STRIP_PIXELS", 1)
-    monkeypatch.setattr(evaluation, "LARGE_PIXELS", 100)
+    monkeypatch.setattr(restoring, "LARGE_PIXELS", 100)
     assert torch.equal(restorer(network)(photo), photo)
     assert max(rows) < 40
 
