@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gkm.evaluation import restoring
 from gkm.config import DPDNetConfig, ModelConfig
 from gkm.data.dataset.pair import Pair
 from gkm.errors import InputError
-from gkm.evaluation import ImageScore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
+from gkm.evaluation import ImageScore, evaluate, mean_scores, restore_image, restorer, restoring, to_8bit, to_tensor
 from gkm.networks import build, strips
 from gkm.networks.gkmnet.gkmnet import GKMNet
 

@@ -13,13 +13,12 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from gkm.evaluation import restoring
 from gkm.config import TrialConfig
 from gkm.config import networks as settings_table
 from gkm.data.photos import read_rgb
 from gkm.data.reading.cache import open_split
 from gkm.errors import InputError
-from gkm.evaluation import restore_image, restorer
+from gkm.evaluation import restore_image, restorer, restoring
 from gkm.networks import build, kinds, load_official, measure, strips
 from gkm.networks.export import export_program, extend
 from gkm.registry import load, register
