@@ -84,7 +84,9 @@ def main(
     conditions, sigmas = _conditions(split, protocol, seed), _sigmas(noise, tables)
     places = _places([named(text) for text in data or [str(workspace / "data" / "sample")]], tables)
     tracking = open_tracking(workspace, tracking_uri)
-    wanted = [named(text) for text in model or []] or ([] if tables else [(None, None)])
+    wanted: list[tuple[str | None, str | None]] = [named(text) for text in model or []]
+    if not wanted and not tables:
+        wanted = [(None, None)]
     request = Request(
         subjects=find_subjects(tracking, wanted),
         places=places,

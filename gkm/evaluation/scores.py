@@ -132,7 +132,7 @@ def _with_bits(image_1CHW: Tensor, bits: int | None) -> Tensor:
     """Rounded to as many bits; as it is for None."""
     if bits is None:
         return image_1CHW
-    levels = 2**bits - 1
+    levels = float(2**bits - 1)
     return (image_1CHW * levels).round() / levels
 
 

@@ -145,8 +145,8 @@ def _all_rows(request: Request, summaries: Sequence[Summary], blocks: Sequence[B
         }
         size = {
             "device": block.device,
-            "parameters": takes and takes.parameters,
-            "macs": takes and takes.macs,
+            "parameters": None if takes is None else takes.parameters,
+            "macs": None if takes is None else takes.macs,
             "trained_on": summary.trained_on,
         }
         rows += [about | asdict(row) | size for row in block.rows]

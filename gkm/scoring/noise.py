@@ -15,8 +15,9 @@ from gkm.data.dataset.dataset import open_dataset
 from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
 from gkm.registry.promotion import Watch
-from gkm.scoring.cells import Block, Cell, Conditions, Place, check, grid, score_cells, with_blurred
+from gkm.scoring.cells import Cell, Conditions, Place, check, grid, score_cells, with_blurred
 from gkm.scoring.logged import log_scores
+from gkm.scoring.rows import Block
 from gkm.scoring.seen import refuse_seen
 from gkm.scoring.subjects import Subject, find_subject
 from gkm.scoring.summary import summarise

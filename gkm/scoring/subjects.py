@@ -15,7 +15,7 @@ from gkm.config import Input
 from gkm.errors import InputError
 from gkm.evaluation.fixed_point import FIXED_POINT
 from gkm.networks import Network
-from gkm.registry import load
+from gkm.registry import LoadedModel, load
 from gkm.study.single.repeating import DATA, LOCATION
 from gkm.tracking import Tracking
 
@@ -68,19 +68,18 @@ def find_subject(tracking: Tracking, selector: str | None, label: str | None = N
     if selector == FIXED_POINT_INPUT:
         return Subject(label=label or FIXED_POINT, kind="fixed-point", identity="fixed-point")
     if selector is not None and re.fullmatch(r"[0-9a-f]{32}", selector) and not Path(selector).exists():
-        network, name, version, run_id = _of_run(tracking, selector), f"run {selector[:8]}", None, selector
+        loaded = LoadedModel(_of_run(tracking, selector), f"run {selector[:8]}", run_id=selector)
     else:
         loaded = load(tracking, selector)
-        network, name, version, run_id = loaded.model, loaded.name, loaded.version, loaded.run_id
     return Subject(
-        label=label or name,
+        label=label or loaded.name,
         kind="network",
-        identity=identity_of(network),
-        inputs=network.inputs,
-        network=network,
-        version=version,
-        run_id=run_id,
-        trained_on=None if run_id is None else training_data(tracking, run_id),
+        identity=identity_of(loaded.model),
+        inputs=loaded.model.inputs,
+        network=loaded.model,
+        version=loaded.version,
+        run_id=loaded.run_id,
+        trained_on=None if loaded.run_id is None else training_data(tracking, loaded.run_id),
     )
 
 
