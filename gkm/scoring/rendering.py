@@ -11,7 +11,8 @@ from gkm.scoring.lines import Line, ScoreTable
 from gkm.scoring.summary import METRICS, Gain
 
 HEADINGS = (
-    "model", "origin", "data", "σ", "n", "PSNR (dB)", "gain (95 %)", "SSIM", "gain (95 %)", "LPIPS", "gain (95 %)",
+    "model", "origin", "data", "σ", "n",
+    "PSNR (dB)", "Δ PSNR (95 %)", "SSIM", "Δ SSIM (95 %)", "LPIPS", "Δ LPIPS (95 %)",
     "parameters (M)", "multiply-adds (G)", "GFLOPs, paper's count", "MB", "CPU (s)", "GPU (s)", "trained on",
 )  # fmt: skip
 SHORT = (0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 15, 16)
@@ -26,6 +27,7 @@ _CSV_COLUMNS = (
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "σ": r"$\sigma$", "†": r"$^\dagger$", "∞": r"$\infty$",
+    "Δ": r"$\Delta$",
     "−": r"$-$", "×": r"$\times$",
 }  # fmt: skip
 

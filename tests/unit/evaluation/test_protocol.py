@@ -1,5 +1,6 @@
 """Protocols: what each changes, and that their figures are scikit-image's."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from gkm.data.dataset.pair import Pair
 from gkm.data.photos import read_rgb
 from gkm.errors import InputError
-from gkm.evaluation import PROTOCOLS, Protocol, evaluate, find_protocol
+from gkm.evaluation import GKM, PROTOCOLS, Protocol, evaluate, find_protocol
 
 
 def _pair(size: tuple[int, int] = (45, 59)) -> Pair:
@@ -89,6 +90,12 @@ def test_sizes_are_cut_before_the_network_sees_them() -> None:
     evaluate(lambda x: (seen.append(x), x)[1], [_pair()], with_lpips=False, protocol=PROTOCOLS["ifan"])
     assert seen[0].shape == (1, 3, 40, 56)
     assert torch.equal(seen[0] * 255, (seen[0] * 255).round())
+
+
+def test_a_border_is_left_out_of_every_metric() -> None:
+    pair = _pair((60, 70))
+    inner = Pair("park", "lake", pair.blurred_HW3[8:-8, 8:-8], pair.sharp_HW3[8:-8, 8:-8])
+    assert evaluate(None, [pair], protocol=replace(GKM, border_pixels=8)) == evaluate(None, [inner])
 
 
 def test_an_unknown_protocol_is_named_with_those_there_are() -> None:

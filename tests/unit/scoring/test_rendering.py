@@ -34,7 +34,7 @@ def test_latex_escapes_what_has_a_meaning_there() -> None:
     text = to_latex([TABLE])
     assert r"a|b \& c\_d & measured" in text
     assert r"GKMNet $^\dagger$ & published" in text
-    assert r"gain (95 \%)" in text
+    assert r"$\Delta$ PSNR (95 \%)" in text
     assert all(row.count(" & ") == len(HEADINGS) - 1 for row in text.splitlines() if row.endswith(r"\\"))
 
 
