@@ -19,6 +19,10 @@ def _files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+def _lines(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "tables.csv").read_text(encoding="utf-8").splitlines()))
+
+
 def test_models_are_scored_beside_the_blurred_input_and_a_second_call_computes_nothing(
     invoke, workspace: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -38,7 +42,7 @@ def test_models_are_scored_beside_the_blurred_input_and_a_second_call_computes_n
     assert {row["model"] for row in table} == {"blurred input", "gkmnet version 1 (challenger)", "mine"}
     scores = {name: [row["psnr"] for row in table if row["model"] == name] for name in {row["model"] for row in table}}
     assert scores["mine"] == scores["gkmnet version 1 (challenger)"]
-    lines = list(csv.DictReader((folder / "tables.csv").open()))
+    lines = _lines(folder)
     assert {line["origin"] for line in lines} == {"measured", "published"}
     assert (folder / "tables.md").read_text().count("| mine | measured |") == 2
     before = (folder / "tables.csv").read_bytes()
@@ -56,7 +60,7 @@ def test_the_papers_tables_come_out_of_one_command(invoke, workspace: Path, weig
     result = invoke(main, "--tables", "--model", f"gkmnet={weights}", "--name", "paper")
     assert result.exit_code == 0, result.stderr
     assert all(f"Table {number}:" in result.stdout for number in range(1, 6))
-    lines = list(csv.DictReader((workspace / "evaluations" / "paper" / "tables.csv").open()))
+    lines = _lines(workspace / "evaluations" / "paper")
     measured = [line for line in lines if line["model"] == "GKMNet" and line["origin"] == "measured"]
     assert [line["noise_sigma_8bit"] for line in measured] == ["0.0", "1.0", "3.0", "5.0", "0.0"]
     assert {line["origin"] for line in lines} == {"measured", "published", "not measured"}
