@@ -8,7 +8,7 @@ SAMPLE := $(RUNS)/data/sample
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-all soak lint bench-loader bench-search bench-orchestration cluster cluster-stop clean
+.PHONY: help setup sweep tables test test-all soak lint bench-loader bench-search bench-orchestration cluster cluster-stop clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ $(STAMP): pyproject.toml constraints.txt .ci/setup
 sweep: $(STAMP) ## the main job: sample photographs -> study -> registered model -> report page
 	@$(PY) pipelines/prepare_data.py --source sample --out $(SAMPLE)
 	@$(PY) pipelines/sweep.py --space search_spaces/quick.py --data $(SAMPLE) --study quick
+
+tables: $(STAMP) ## the paper's Tables 1 to 5, with the registered model on the sample (TABLES="--data dpd=... --model sram=...": others)
+	@$(PY) pipelines/evaluate.py --tables --name tables $(or $(TABLES),--model gkmnet=challenger)
 
 test: $(STAMP) ## the default tests, a few minutes
 	$(PYTEST) -m "not slow" $(PYTEST_FLAGS)

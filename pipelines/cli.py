@@ -22,6 +22,7 @@ PIPELINES = {
     "study": ("study", "List, show, stop, compare, export and replay studies."),
     "submit": ("submit", "Run one of these commands as a job on a Ray cluster."),
     "report": ("report", "Write the report page of a study."),
+    "evaluate": ("evaluate", "Score models on test photographs; the tables of the paper."),
     "evaluate-noise": ("evaluate_noise", "Measure a model on noisy photographs."),
     "promote": ("promote", "Make the challenger champion if it is better, or roll back."),
     "import-model": ("import_model", "Register a checkpoint released by a network's authors."),

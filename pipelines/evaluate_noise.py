@@ -11,7 +11,9 @@ from pipelines.terminal.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TR
 def main(
     model: Annotated[
         str | None,
-        typer.Option(help="Version, alias or directory of weights; left out: the champion, or else the challenger."),
+        typer.Option(
+            help="Version, alias, run id or directory of weights; left out: the champion, or else the challenger."
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Prepared data set; left out: data/sample in the workspace.", show_default=False)
@@ -28,7 +30,8 @@ def main(
 ) -> None:
     """Measure how a model and the blurred input fare when the test photographs are noisy.
 
-    The figures also go to the run the model was trained in, as test/noise_3/psnr and so on.
+    The figures also go to the run the model was trained in, named after the data set, the noise level and the seed.
+    What is finished is kept and not computed again. For several models or data sets there is evaluate.py.
 
     Examples:
       python pipelines/evaluate_noise.py
@@ -37,8 +40,8 @@ def main(
     """
     from rich.table import Table
 
-    from gkm.registry import SIGMAS_8BIT, study_noise
-    from gkm.storage import absolute
+    from gkm.scoring.noise import SIGMAS_8BIT, study_noise
+    from gkm.storage import absolute, join
     from gkm.tracking import open_tracking
 
     tracking = open_tracking(workspace, tracking_uri)
@@ -46,13 +49,14 @@ def main(
         study = study_noise(
             tracking,
             absolute(data or workspace / "data" / "sample"),
+            join(absolute(workspace), "evaluations", "noise"),
             selector=model,
             sigmas_8bit=sigma or SIGMAS_8BIT,
             seed=seed,
             cache=node_cache(cache, cache_limit, workspace),
             watch=lambda label, photos: bar.track(photos, description=label),
         )
-    table = Table(title=f"{study.model.name} on {study.photographs} test photographs, seed {seed}")
+    table = Table(title=f"{study.subject.label} on {study.photographs} test photographs, seed {seed}")
     for heading in ("sigma", "PSNR", "blurred", "gain", "SSIM", "blurred", "LPIPS", "blurred"):
         table.add_column(heading, justify="right")
     for level in study.levels:
@@ -65,7 +69,7 @@ def main(
         )
     show(table)
     if study.artifact:
-        say(f"per photograph: {study.artifact} of run {study.model.run_id}; {tracking.ui_hint}")
+        say(f"per photograph: {study.artifact} of run {study.subject.run_id}; {tracking.ui_hint}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Weights in, versions of the registered model `gkmnet` out: challengers, a champion, and the one before it."""
 
 from gkm.registry.imported import Imported, import_model
-from gkm.registry.noise import SIGMAS_8BIT, NoiseStudy, study_noise
 from gkm.registry.promotion import Promotion, Rollback, promote, rollback
 from gkm.registry.versions import (
     CHALLENGER,
@@ -19,10 +18,8 @@ __all__ = [
     "CHAMPION",
     "PREVIOUS",
     "REGISTERED_NAME",
-    "SIGMAS_8BIT",
     "Imported",
     "LoadedModel",
-    "NoiseStudy",
     "Promotion",
     "Rollback",
     "import_model",
@@ -31,5 +28,4 @@ __all__ = [
     "register",
     "register_best",
     "rollback",
-    "study_noise",
 ]

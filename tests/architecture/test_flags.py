@@ -87,6 +87,7 @@ def test_names_types_defaults_and_needs_are_all_seen():
         ("import_model", {"FILE", "--network"}),
         ("deblur", {"PHOTOS", "--out"}),
         ("promote", {"--rollback"}),
+        ("evaluate", {"--model", "--data", "--noise", "--protocol", "--published", "--tables", "--dry-run"}),
         ("evaluate_noise", {"--data"}),
         ("submit", {"COMMAND", "--address"}),
     ],

@@ -17,6 +17,7 @@ LAYERS = (
     {"gkm.trial"},
     {"gkm.study"},
     {"gkm.registry", "search_spaces"},
+    {"gkm.scoring"},
     {"gkm.report"},
     {"pipelines"},
 )

@@ -13,13 +13,12 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from gkm import evaluation
 from gkm.config import TrialConfig
 from gkm.config import networks as settings_table
 from gkm.data.photos import read_rgb
 from gkm.data.reading.cache import open_split
 from gkm.errors import InputError
-from gkm.evaluation import restore_image, restorer
+from gkm.evaluation import restore_image, restorer, restoring
 from gkm.networks import build, kinds, load_official, measure, strips
 from gkm.networks.export import export_program, extend
 from gkm.registry import load, register
@@ -161,7 +160,7 @@ def test_a_large_photograph_passes_in_strips(config: TrialConfig, monkeypatch: p
     rows = []
     monkeypatch.setattr(type(network), "forward", lambda self, x: rows.append(x.shape[2]) or [x])
     monkeypatch.setattr(strips, "STRIP_PIXELS", 1)
-    monkeypatch.setattr(evaluation, "LARGE_PIXELS", 100)
+    monkeypatch.setattr(restoring, "LARGE_PIXELS", 100)
     assert torch.equal(restorer(network)(photo), photo)
     assert max(rows) < 40
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gkm.data.dataset.dataset import open_dataset
 from gkm.tracking import open_tracking
 from pipelines.evaluate_noise import main
 
@@ -17,17 +18,19 @@ def test_scores_are_printed_and_kept_with_the_run(invoke, workspace: Path, tmp_p
     tracking = open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db")
     (run,) = tracking.find({"gkm.kind": "trial"})
     metrics = run.data.metrics
-    keys = [f"test/noise_{s}/{b}{m}" for s in (0, 3) for b in ("", "blurred_") for m in ("psnr", "ssim", "lpips")]
-    assert sorted(metrics) == sorted(keys)
-    assert metrics["test/noise_3/blurred_psnr"] < metrics["test/noise_0/blurred_psnr"]
-    assert f"{metrics['test/noise_3/psnr']:.2f}" in result.stdout
+    data = open_dataset(workspace / "data" / "sample").fingerprint
+    silent, noisy = f"test/{data}/gkm/noise_0", f"test/{data}/gkm/noise_3/seed_5"
+    scores = [f"{b}{m}" for b in ("", "blurred_") for m in ("psnr", "ssim", "lpips")]
+    assert sorted(metrics) == sorted(f"{prefix}/{key}" for prefix in (silent, noisy) for key in [*scores, "seconds"])
+    assert metrics[f"{noisy}/blurred_psnr"] < metrics[f"{silent}/blurred_psnr"]
+    assert f"{metrics[f'{noisy}/psnr']:.2f}" in result.stdout
 
     name = result.stdout.rpartition("per photograph: ")[2].split()[0]
     kept = json.loads(tracking.download(run.info.run_id, name, tmp_path / "kept").read_text())
     assert [level["sigma_8bit"] for level in kept["levels"]] == [0, 3]
     first = kept["levels"][1]["blurred"]
     assert [score["scene"] for score in first] == ["test-0", "test-1"]
-    assert sum(score["psnr"] for score in first) / 2 == pytest.approx(metrics["test/noise_3/blurred_psnr"])
+    assert sum(score["psnr"] for score in first) / 2 == pytest.approx(metrics[f"{noisy}/blurred_psnr"])
 
 
 def test_weights_from_a_directory_are_measured_but_not_logged(invoke, workspace: Path, weights: Path) -> None:

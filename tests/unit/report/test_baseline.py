@@ -6,8 +6,9 @@ import torch
 
 from gkm.data.dataset.pair import Pair
 from gkm.evaluation import evaluate, to_8bit, to_tensor
+from gkm.evaluation.fixed_point import BANK, MOST_ITERATIONS
 from gkm.networks.gkmnet.fixed_point import gkm_blur
-from gkm.report.baseline import BANK, MOST_ITERATIONS, fixed_point_baseline
+from gkm.report.baseline import fixed_point_baseline
 
 
 def _blocks(seed: int) -> np.ndarray:

@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gkm import evaluation
 from gkm.config import DPDNetConfig, ModelConfig
 from gkm.data.dataset.pair import Pair
 from gkm.errors import InputError
-from gkm.evaluation import ImageScore, evaluate, mean_scores, restore_image, restorer, to_8bit, to_tensor
+from gkm.evaluation import ImageScore, evaluate, mean_scores, restore_image, restorer, restoring, to_8bit, to_tensor
 from gkm.networks import build, strips
 from gkm.networks.gkmnet.gkmnet import GKMNet
 
@@ -142,7 +141,7 @@ def test_large_photographs_pass_in_strips_with_the_same_result(monkeypatch: pyte
     taken = []
     restore = strips.restore
     monkeypatch.setattr(strips, "restore", lambda *given: (taken.append(1), restore(*given))[1])
-    monkeypatch.setattr(evaluation, "LARGE_PIXELS", 61 * 83 - 1)
+    monkeypatch.setattr(restoring, "LARGE_PIXELS", 61 * 83 - 1)
     assert np.abs(restore_image(model, photo).astype(int) - whole).max() <= 1
     assert taken == [1]
     assert model.training

@@ -1,0 +1,71 @@
+"""The paper's tables on a small data set: the same rows, and beside each what was measured, or that nothing was."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gkm.errors import InputError
+from gkm.scoring.cells import Cell, Conditions, Place, score_cells, with_blurred
+from gkm.scoring.lines import ScoreTable
+from gkm.scoring.paper import paper_cells, paper_tables, row_keys
+from gkm.scoring.published import PHOTOGRAPHS
+from gkm.scoring.rendering import to_markdown
+from gkm.scoring.subjects import BLURRED
+from gkm.scoring.summary import summarise
+from tests.unit.scoring.small import small_network, subject_of
+
+
+def test_each_model_is_scored_where_its_rows_are(tiny: Place) -> None:
+    dpd = replace(tiny, label="dpd")
+    sigmas = {
+        key: sorted(cell.noise_sigma_8bit for cell in set(paper_cells([subject_of(small_network(), key)], [dpd])))
+        for key in ("gkmnet", "sram", "nrknet", "dpdnet-s", "gkmnet+")
+    }
+    assert {key: sorted(set(values)) for key, values in sigmas.items()} == {
+        "gkmnet": [0, 1, 3, 5], "sram": [0], "nrknet": [0], "dpdnet-s": [0], "gkmnet+": [1, 3, 5]
+    }  # fmt: skip
+
+
+def test_names_that_no_row_has_are_refused(tiny: Place) -> None:
+    with pytest.raises(InputError, match=r"--model mine: no row of the tables is called so; .* jnb, ebdb"):
+        paper_cells([subject_of(small_network(), "mine")], [replace(tiny, label="dpd")])
+    with pytest.raises(InputError, match="--data tiny: the tables are of two data sets"):
+        paper_cells([], [tiny])
+
+
+def _tables(tiny: Place, folder: Path) -> list[ScoreTable]:
+    dpd = replace(tiny, label="dpd")
+    subjects = [subject_of(small_network(), "gkmnet"), subject_of(small_network(1), "sram")]
+    blank = [Cell(BLURRED, dpd, 0.0)]
+    cells = with_blurred([*blank, *paper_cells(subjects, [dpd])])
+    blocks = score_cells(cells, str(folder), Conditions())
+    return paper_tables(summarise(cells, blocks, {}), [dpd])
+
+
+def test_published_and_measured_rows_stand_side_by_side_and_twice_the_same(tiny: Place, tmp_path: Path) -> None:
+    first, second = (_tables(tiny, tmp_path / name) for name in "ab")
+    assert [table.title[:8] for table in first] == [f"Table {number}:" for number in range(1, 6)]
+    origins = {(line.model, line.origin) for line in first[3].lines}
+    assert ("SRAM*", "published") in origins
+    assert ("SRAM*", "measured") in origins
+    assert ("w/o Conv-LSTM", "not measured") in origins
+    assert ("blurred input", "measured") in origins
+    assert {line.origin for line in first[2].lines} == {"published", "not measured"}
+    assert "Nothing was measured: no data set was given as rtf." in first[2].notes
+    assert any("2 photographs" in note and PHOTOGRAPHS["dpd"] in note for note in first[0].notes)
+    models = [line.model for line in first[0].lines]
+    assert models.index("GKMNet") == len(models) - 1 - models[::-1].index("GKMNet") - 1  # published, then measured
+
+    def without_times(tables: list[ScoreTable]) -> str:
+        plain = [
+            replace(t, lines=[replace(line, cpu_seconds=None, gpu_seconds=None) for line in t.lines]) for t in tables
+        ]
+        return to_markdown(plain)
+
+    assert without_times(first) == without_times(second)
+
+
+def test_rows_can_be_named_on_a_command_line() -> None:
+    assert {"gkmnet", "gkmnet-1", "no-lstm", "gcm-random", "gcm-gkm", "s3r2", "dpdnet-d", "nrknet"} <= set(row_keys())
+    assert not [key for key in row_keys() if "=" in key or " " in key]
