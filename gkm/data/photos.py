@@ -32,6 +32,10 @@ LARGEST_PIXELS = 100_000_000
 """Photographs of more pixels are taken for decompression bombs."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274  # TIFF tags
+_OF_DAMAGE = (
+    ArithmeticError, EOFError, LookupError, MemoryError, SyntaxError, TypeError, ValueError, struct.error
+)  # fmt: skip
+"""What Pillow raises, beside OSError, for files with bytes that are not as they were."""
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 """EXIF orientations that exchange width and height."""
 
@@ -175,7 +179,7 @@ def opened(path: PhotoFile) -> Iterator[Image.Image]:
     except OSError as error:
         reason = error.strerror.lower() if error.strerror else f"damaged or cut short: {error}"
         raise InputError(f"{path}: cannot be read ({reason}); give a whole, readable photograph") from None
-    except (SyntaxError, ValueError, EOFError, MemoryError, struct.error) as error:
+    except _OF_DAMAGE as error:
         raise InputError(f"{path}: cannot be read (damaged: {error}); give a whole photograph") from None
 
 

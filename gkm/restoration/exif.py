@@ -14,11 +14,19 @@ from PIL import Image
 PREFIX = b"Exif\0\0"
 """What JPEG, and some others, put in front of the structure."""
 ORIENTATION = 274
-_DESCRIPTIVE = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
-"""Tags of a TIFF's directory that speak of the photograph, not of how it lies in the file: description, maker, model,
-resolution, software, date, artist, copyright."""
+_SHORT, _TEXT, _LONG, _RATIONAL = 3, 2, 4, 5
+_BYTES = {_SHORT: 2, _TEXT: 1, _LONG: 4, _RATIONAL: 8}
+_TEXTS, _RESOLUTIONS, _RESOLUTION_UNIT = (270, 271, 272, 305, 306, 315, 33432), (282, 283), 296
 _DIRECTORIES = (0x8769, 0x8825)
 """Camera settings; place."""
+_KINDS = (
+    dict.fromkeys(_TEXTS, _TEXT)
+    | dict.fromkeys(_RESOLUTIONS, _RATIONAL)
+    | {_RESOLUTION_UNIT: _SHORT}
+    | dict.fromkeys(_DIRECTORIES, _LONG)
+)
+"""Tags of a directory that speak of the photograph, not of how it lies in the file, with the kinds of their values:
+description, maker, model, software, date, artist, copyright; resolution; where the other directories are."""
 _ENTRY_BYTES = 12
 
 
@@ -50,10 +58,28 @@ def read_directory(exif: bytes) -> Directory | None:
     return Directory(order, tuple(zip(tags, places, strict=True)), end)
 
 
+def described(exif: bytes, directory: Directory) -> dict[int, bytes]:
+    """Entries of 12 bytes by their tags, of all that speak of the photograph; damaged ones are left out."""
+    return {tag: exif[at : at + _ENTRY_BYTES] for tag, at in directory.entries if _is_whole(exif, directory, tag, at)}
+
+
+def _is_whole(exif: bytes, directory: Directory, tag: int, place: int) -> bool:
+    found, count, where = struct.unpack_from(f"{directory.order}HII", exif, place + 2)
+    if found != _KINDS.get(tag) or (found != _TEXT and count != 1):
+        return False
+    size = _BYTES[found] * count
+    if tag in _DIRECTORIES:
+        return 8 <= where <= len(exif) - 2
+    return size <= 4 or where + size <= len(exif)
+
+
 def kept_exif(image: Image.Image) -> bytes | None:
     """The EXIF structure of a decoded photograph, upright and without its thumbnail; None if it has none, or damage."""
     if image.format == "TIFF":
-        return upright(_of_tiff(image))
+        try:
+            return upright(_of_tiff(image))
+        except (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError, struct.error):  # damaged entries
+            return None
     raw = image.info.get("exif")
     if raw is None and "Raw profile type exif" in image.info:  # as text, the way of PNG before it had EXIF
         raw = image.getexif().tobytes()
@@ -79,10 +105,10 @@ def upright(exif: bytes) -> bytes | None:
 def _of_tiff(image: Image.Image) -> bytes:
     """A structure with what a TIFF's own directories say of the photograph."""
     found, kept = image.getexif(), Image.Exif()
-    for tag in _DESCRIPTIVE:
-        if tag in found:
+    for tag in _KINDS:
+        if tag in _DIRECTORIES:
+            if inside := found.get_ifd(tag):
+                kept[tag] = inside
+        elif tag in found:
             kept[tag] = found[tag]
-    for tag in _DIRECTORIES:
-        if inside := found.get_ifd(tag):
-            kept[tag] = inside
     return kept.tobytes().removeprefix(PREFIX) if len(kept) else b""

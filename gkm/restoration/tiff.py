@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy.typing as npt
 
-from gkm.restoration.exif import read_directory
+from gkm.restoration.exif import described, read_directory
 
 _STRIP_BYTES = 4_000_000
 _SHORT, _LONG, _UNDEFINED = 3, 4, 7
@@ -54,7 +54,7 @@ def write_tiff(
         **({338: (_SHORT, (_ALPHA,))} if channels == 4 else {}),
         **({34675: (_UNDEFINED, icc)} if icc is not None else {}),
     }
-    entries = {tag: begin[place : place + 12] for tag, place in directory.entries} if directory else {}
+    entries = {} if directory is None else described(begin, directory)
     for tag, (kind, values) in tags.items():
         entries[tag] = _entry(file, start, order, tag, kind, values)
     where = file.tell() - start

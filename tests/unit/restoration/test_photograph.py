@@ -70,7 +70,7 @@ def test_exif_and_profile_are_kept_and_the_photograph_stands_upright(kind: str, 
 def test_every_bit_of_colours_and_alpha_is_kept(dtype: Any, channels: int, order: bytes) -> None:
     """In TIFF in the byte order of the EXIF data; large enough for several strips and blocks of rows."""
     all_HWC = pixels(dtype, channels, 300, 2500)
-    structure = exif().removeprefix(PREFIX) if order == b"MM" else None
+    structure = exif(1).removeprefix(PREFIX) if order == b"MM" else None
     photograph = Photograph(rgb_HW3=all_HWC[:, :, :3], alpha_HW=all_HWC[:, :, 3] if channels == 4 else None)
     photograph = Photograph(rgb_HW3=photograph.rgb_HW3, alpha_HW=photograph.alpha_HW, exif=structure)
     for form in ("png", "tiff"):
