@@ -133,7 +133,7 @@ def test_cmyk_and_grey_with_a_profile_become_srgb_by_it() -> None:
         assert read.icc in (None, SRGB)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_damaged_files_are_read_or_refused_in_a_sentence(kind: str, seed: int) -> None:
     """Bytes changed at random, most of them where the EXIF data are."""
@@ -146,11 +146,14 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(kind: str, seed: int) -
             damaged[place] = generator.integers(256)
         try:
             read = read_photograph(Upload("it", bytes(damaged)))
+        except InputError as error:
+            sentence = str(error)
+        else:
+            sentence = "it: read; written"
             for form in ("png", "tiff"):
                 assert read_photograph(written(read, form)).size == read.size
-        except InputError as error:
-            assert str(error).startswith("it: ")
-            assert "; " in str(error)
+        assert sentence.startswith("it: ")
+        assert "; " in sentence
 
 
 def test_most_pixels_are_refused_before_they_are_decoded() -> None:
