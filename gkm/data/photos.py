@@ -1,4 +1,4 @@
-"""Photographs on disk in, RGB pixels out; the only place that knows the file formats of photographs."""
+"""Photographs on disk in, RGB pixels out; the only place that reads the file formats of photographs."""
 
 from __future__ import annotations
 
@@ -143,16 +143,6 @@ def quantised(levels_HW3: npt.NDArray[np.floating], like: np.dtype[Any]) -> Pixe
     """Levels from 0 to the largest of `like` (uint8 or uint16) as whole ones of that type: clamped, then rounded."""
     rounded_HW3: npt.NDArray[np.floating] = np.rint(np.clip(levels_HW3, 0, np.iinfo(like).max))
     return rounded_HW3.astype(np.uint8) if like == np.uint8 else rounded_HW3.astype(np.uint16)
-
-
-def write_rgb(path: str | Path, image_HW3: npt.NDArray[np.uint8]) -> None:
-    """Writes 8-bit RGB as PNG or JPEG by the suffix of `path`, completely or not at all."""
-    path = Path(path)
-    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
-    if kind is None:
-        raise InputError(f"{path}: photographs are written as PNG or JPEG; let the name end in .png or .jpg")
-    with storage.replacing(path) as partial:
-        Image.fromarray(image_HW3).save(partial, format=kind, quality=95)
 
 
 @contextmanager

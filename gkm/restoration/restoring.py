@@ -21,6 +21,8 @@ from gkm.networks import Network
 from gkm.restoration.photograph import Photograph
 
 _STRIP_PIXELS = 4_000_000
+_NO_MEMORY = ("can't allocate memory", "out of memory")
+"""In what PyTorch says where there is none, on the processor and on a GPU."""
 
 
 def restore(network: Network, *seen: Photograph) -> Photograph:
@@ -37,7 +39,14 @@ def restore(network: Network, *seen: Photograph) -> Photograph:
         raise InputError(f"the views are {' and '.join(sizes)} pixels; give two views of one photograph, of one size")
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     input_1CHW = _to_input([photograph.rgb_HW3 for photograph in seen]).to(device)
-    restored_13HW = restorer(network)(input_1CHW)
+    try:
+        restored_13HW = restorer(network)(input_1CHW)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in _NO_MEMORY):
+            raise
+        raise InputError(
+            f"its {sizes[0]} pixels do not fit into memory; scale it down, or choose another model"
+        ) from None
     del input_1CHW
     return replace(seen[0], rgb_HW3=_to_pixels(restored_13HW, seen[0].rgb_HW3.dtype))
 

@@ -73,6 +73,15 @@ def test_a_network_that_gives_no_picture_is_said(network: Network) -> None:
         restore(broken, photograph())
 
 
+def test_a_photograph_that_does_not_fit_into_memory_is_said(network: Network, monkeypatch) -> None:
+    def fail(seen: torch.Tensor) -> torch.Tensor:
+        return torch.empty(1 << 60)
+
+    monkeypatch.setattr(restoring, "restorer", lambda network: fail)
+    with pytest.raises(InputError, match="its 52x41 pixels do not fit into memory; scale it down, or choose"):
+        restore(network, photograph())
+
+
 def test_large_photographs_are_compared_at_a_smaller_size(monkeypatch) -> None:
     from gkm.restoration import comparison
 
