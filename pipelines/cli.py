@@ -27,6 +27,7 @@ PIPELINES = {
     "promote": ("promote", "Make the challenger champion if it is better, or roll back."),
     "import-model": ("import_model", "Register a checkpoint released by a network's authors."),
     "deblur": ("deblur", "Deblur photographs."),
+    "demo": ("demo", "Open a page to try a model on photographs."),
 }
 """Name -> module of `pipelines`, and what it does."""
 _NAMES = {module: name for name, (module, _) in PIPELINES.items()}

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gkm.errors import InputError
-from pipelines.terminal.command import progress, run, say
+from pipelines.terminal.command import run, say, timed_progress
+from pipelines.terminal.deblurred import Report, shown
 from pipelines.terminal.options import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE
 
 if TYPE_CHECKING:
     from gkm.registry import LoadedModel
+    from gkm.restoration.batch import Outcome
+    from gkm.restoration.inputs import Job, Jobs
 
 
 def main(
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the restored photographs (PNG).")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the restored photographs.")],
     photos: Annotated[
-        list[Path] | None, typer.Argument(help="PNG, JPEG or TIFF files.", metavar="PHOTO", show_default=False)
+        list[Path] | None,
+        typer.Argument(help="Files, folders, and globs in quotation marks.", metavar="PHOTO", show_default=False),
     ] = None,
     left: Annotated[
         list[Path] | None,
@@ -26,57 +30,76 @@ def main(
     right: Annotated[
         list[Path] | None, typer.Option(help="The right view that goes with it.", show_default=False)
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="[png|jpeg|tiff]",
+            show_default="tiff for TIFF, png for all others",
+            help="Of the restored photographs.",
+        ),
+    ] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Write NAME-compare.png, too: before and after.")] = False,
     model: Annotated[
         str | None,
         typer.Option(help="Version, alias or directory of weights; left out: the champion, or else the challenger."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace restored photographs of before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each photograph.")] = False,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
     tracking_uri: TRACKING_URI = None,
 ) -> None:
-    """Deblur photographs with the registered model; each result is a PNG of the same name and size.
+    """Deblur photographs with the registered model; each keeps its name, size, bits, EXIF data and colour profile.
 
-    All photographs are checked first: where one cannot be used, nothing is written. What is restored from two views is
-    named after the left one.
+    Of folders, all photographs in and below them are restored. One there that cannot be used is said, the rest goes on,
+    and the command ends with status 2. Photographs given by name are checked first: where one of them cannot be used,
+    nothing is written. What is restored already is kept, so that the same command goes on where it was stopped. What is
+    restored from two views is named after the left one.
 
     Examples:
       python pipelines/deblur.py photo.jpg --out restored
-      python pipelines/deblur.py holiday/*.jpg --out restored --model challenger
+      python pipelines/deblur.py holiday "more/**/*.tif" --out restored --compare
+      python pipelines/deblur.py holiday --out restored --format jpeg --model challenger --json
       python pipelines/deblur.py photo.tif --out restored --model path/to/weights --overwrite
       python pipelines/deblur.py --left photo_L.png --right photo_R.png --out restored
     """
-    seen = _seen(photos or [], left or [], right or [])
-    targets = _targets(seen, out, overwrite)
+    asked = _asked(photos or [], left or [], right or [], out, form, compare)
 
-    from gkm.data.photos import read_rgb, write_rgb
+    from gkm.restoration.batch import check, is_done, restore_all
 
-    with progress() as bar:
-        for files in bar.track(seen, description="checking"):
-            _check_sizes(files, [read_rgb(file).shape[:2] for file in files])
+    todo = [job for job in asked.jobs if overwrite or not is_done(job)]
+    _check_named([job for job in todo if job.named])
+    report = Report(as_json, dry_run, len(asked.jobs))
+    if dry_run or not todo:
+        for job in asked.jobs:
+            report.tell(check(job) if job in todo else _kept(job), say)
+        return report.end(asked.ignored)
 
-    from gkm.evaluation import restore_image
     from gkm.registry import load
     from gkm.tracking import open_tracking
     from gkm.training.context import best_device
 
-    loaded = load(open_tracking(workspace, tracking_uri), model)
-    _check_model(seen[0], loaded)
-    network = loaded.model.to(best_device())
-    out.mkdir(parents=True, exist_ok=True)
-    with progress() as bar:
-        for files, target in bar.track(list(zip(seen, targets, strict=True)), description="deblurring"):
-            try:
-                restored = restore_image(network, *map(read_rgb, files))
-            except FloatingPointError:
-                raise InputError(f"{files[0]}: {loaded.name} gives no picture of it; choose another --model") from None
-            write_rgb(target, restored)
-    for target in targets:
-        say(str(target))
-    say(f"deblurred with {loaded.name}")
+    report.model = load(open_tracking(workspace, tracking_uri), model)
+    _check_model(todo[0].files, report.model)
+    network = report.model.model.to(best_device())
+    with shown(todo) as (advance, tell):
+        for outcome in restore_all(network, asked.jobs, overwrite=overwrite):
+            report.tell(outcome, tell)
+            advance(outcome)
+    report.end(asked.ignored)
 
 
-def _seen(photos: list[Path], left: list[Path], right: list[Path]) -> list[tuple[Path, ...]]:
-    """What the network sees for each result: a photograph, or two views; InputError where something is missing."""
+def _kept(job: "Job") -> "Outcome":
+    from gkm.restoration.batch import Outcome
+
+    return Outcome(job=job, status="kept")
+
+
+def _asked(
+    photos: list[Path], left: list[Path], right: list[Path], out: Path, form: str | None, compare: bool
+) -> "Jobs":
+    """What to restore; InputError where something is missing or would be lost."""
     if len(left) != len(right):
         raise InputError(
             f"--left, --right: {len(left)} left and {len(right)} right views were given; give each view its partner"
@@ -85,14 +108,26 @@ def _seen(photos: list[Path], left: list[Path], right: list[Path]) -> list[tuple
         raise InputError("--left: cannot go with photographs; deblur views and photographs by commands of their own")
     if not (photos or left):
         raise InputError("there is nothing to deblur; give photographs, or dual-pixel views with --left and --right")
-    return [(photo,) for photo in photos] or list(zip(left, right, strict=True))
+
+    from gkm.restoration.inputs import find_jobs
+    from gkm.restoration.writing import FORMATS
+
+    chosen = next((known for known in FORMATS if known == form), None)
+    if form is not None and chosen is None:
+        raise InputError(f"--format {form}: is no format that can be written; choose from {', '.join(FORMATS)}")
+    views = list(zip(left, right, strict=True))
+    return find_jobs(photos, views, out, form=chosen, comparison=compare)
 
 
-def _check_sizes(files: Sequence[Path], sizes: Sequence[tuple[int, ...]]) -> None:
-    """InputError where two views are not of one photograph."""
-    if len(set(sizes)) > 1:
-        words = " and ".join(f"{file} is {size[1]}x{size[0]}" for file, size in zip(files, sizes, strict=True))
-        raise InputError(f"--left, --right: {words} pixels; give two views of one photograph")
+def _check_named(jobs: Sequence["Job"]) -> None:
+    """InputError where a photograph that was given by name cannot be used."""
+    from gkm.restoration.batch import check
+
+    with timed_progress() as bar:
+        for job in bar.track(jobs, description="checking"):
+            if (outcome := check(job)).status == "refused":
+                views = "--left, --right: " if len(job.files) > 1 and "two views" in outcome.reason else ""
+                raise InputError(f"{views}{outcome.reason}")
 
 
 def _check_model(files: Sequence[Path], loaded: "LoadedModel") -> None:
@@ -108,22 +143,6 @@ def _check_model(files: Sequence[Path], loaded: "LoadedModel") -> None:
             f"--left, --right: {loaded.name} sees a photograph, not its dual-pixel views; give the photograph, or "
             "choose another --model"
         )
-
-
-def _targets(seen: Sequence[tuple[Path, ...]], out: Path, overwrite: bool) -> list[Path]:
-    """Where each result goes; InputError where that would cost the user a file."""
-    given = [file for files in seen for file in files]
-    targets: dict[Path, Path] = {}
-    for photo, *_ in seen:
-        target = out / f"{photo.stem}.png"
-        if target in targets:
-            raise InputError(f"{photo}: its result would replace that of {targets[target]}; rename one of them")
-        if any(target.resolve() == other.resolve() for other in given):
-            raise InputError(f"{target}: is a photograph to deblur and would be replaced; choose another --out")
-        if target.exists() and not overwrite:
-            raise InputError(f"{target}: exists already; choose another --out, or replace it with --overwrite")
-        targets[target] = photo
-    return list(targets)
 
 
 if __name__ == "__main__":

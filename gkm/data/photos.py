@@ -1,4 +1,4 @@
-"""Photographs on disk in, RGB pixels out; the only place that knows the file formats of photographs."""
+"""Photographs on disk in, RGB pixels out; the only place that reads the file formats of photographs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,10 @@ LARGEST_PIXELS = 100_000_000
 """Photographs of more pixels are taken for decompression bombs."""
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274  # TIFF tags
+_OF_DAMAGE = (
+    ArithmeticError, EOFError, LookupError, MemoryError, SyntaxError, TypeError, ValueError, struct.error
+)  # fmt: skip
+"""What Pillow raises, beside OSError, for files with bytes that are not as they were."""
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 """EXIF orientations that exchange width and height."""
 
@@ -53,6 +58,37 @@ class PhotoPair:
     """Views of a dual-pixel sensor."""
 
 
+class PhotoFile(Protocol):
+    """What is read of a photograph: a path, or `Upload`. Its text is how it is spoken of."""
+
+    def open(self, mode: Literal["rb"], /) -> Any: ...
+    def stat(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A photograph's file that lies in memory; messages speak of it by its name."""
+
+    name: str
+    content: bytes
+
+    @property
+    def st_size(self) -> int:
+        """Bytes of the file."""
+        return len(self.content)
+
+    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
+        """The file, to be read."""
+        return BytesIO(self.content)
+
+    def stat(self) -> Upload:
+        """See `st_size`."""
+        return self
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Header(NamedTuple):
     """What a photograph says of itself before it is decoded; width and height as they will be shown."""
 
@@ -66,10 +102,9 @@ class Header(NamedTuple):
         return self.width * self.height * 3 * self.bits // 8
 
 
-def read_header(path: str | Path) -> Header:
+def read_header(path: str | Path | Upload) -> Header:
     """Size and bits (8 or 16) of a photograph, from its first bytes alone; InputError as for `read_rgb`."""
-    path = storage.path(path)
-    with _opened(path) as image:
+    with opened(path if isinstance(path, Upload) else storage.path(path)) as image:
         width, height = image.size
         bits = _bits(image)
         # A PNG would be decoded in search of an orientation behind its pixels.
@@ -86,15 +121,10 @@ def read_rgb(path: str | Path) -> Pixels:
     without a colour profile, an alpha channel is dropped. InputError names the file, the reason and the remedy.
     """
     path = storage.path(path)
-    with _opened(path) as image:
-        match image.format:
-            case "PNG":
-                deep = _deep_png(image, path)
-            case "TIFF":
-                deep = _deep_tiff(image, path)
-            case _:
-                deep = None
-        return deep if deep is not None else np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    with opened(path) as image:
+        if (deep := deep_pixels(image, path)) is not None:
+            return np.ascontiguousarray(deep[:, :, :3])
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def as_8bit(photo_HW3: Pixels) -> npt.NDArray[np.uint8]:
@@ -115,18 +145,8 @@ def quantised(levels_HW3: npt.NDArray[np.floating], like: np.dtype[Any]) -> Pixe
     return rounded_HW3.astype(np.uint8) if like == np.uint8 else rounded_HW3.astype(np.uint16)
 
 
-def write_rgb(path: str | Path, image_HW3: npt.NDArray[np.uint8]) -> None:
-    """Writes 8-bit RGB as PNG or JPEG by the suffix of `path`, completely or not at all."""
-    path = Path(path)
-    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
-    if kind is None:
-        raise InputError(f"{path}: photographs are written as PNG or JPEG; let the name end in .png or .jpg")
-    with storage.replacing(path) as partial:
-        Image.fromarray(image_HW3).save(partial, format=kind, quality=95)
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: PhotoFile) -> Iterator[Image.Image]:
     """The photograph with its header read and judged; what goes wrong later in the block is explained as well."""
     try:
         if path.stat().st_size == 0:
@@ -149,11 +169,25 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except OSError as error:
         reason = error.strerror.lower() if error.strerror else f"damaged or cut short: {error}"
         raise InputError(f"{path}: cannot be read ({reason}); give a whole, readable photograph") from None
-    except (SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except _OF_DAMAGE as error:
         raise InputError(f"{path}: cannot be read (damaged: {error}); give a whole photograph") from None
 
 
-def _judge_size(path: Path, width: int, height: int) -> None:
+def deep_pixels(image: Image.Image, path: PhotoFile) -> npt.NDArray[np.uint16] | None:
+    """Pixels of a 16-bit PNG or TIFF, height x width x 3, or 4 where it has alpha, as they will be shown.
+
+    None if `image`, which is what `opened` gave of `path`, has 8 bits or fewer.
+    """
+    match image.format:
+        case "PNG":
+            return _deep_png(image, path)
+        case "TIFF":
+            return _deep_tiff(image, path)
+        case _:
+            return None
+
+
+def _judge_size(path: PhotoFile, width: int, height: int) -> None:
     if min(width, height) < SMALLEST_PIXELS:
         raise InputError(
             f"{path}: is only {width}x{height} pixels; photographs need at least {SMALLEST_PIXELS} on each side"
@@ -172,8 +206,8 @@ def _bits(image: Image.Image) -> int:
     return 16 if image.mode.startswith("I") or any("16" in str(tile.args) for tile in image.tile) else 8
 
 
-def _deep_png(image: Image.Image, path: Path) -> Pixels | None:
-    """Pixels of a 16-bit PNG; None if `image` has 8 bits or fewer.
+def _deep_png(image: Image.Image, path: PhotoFile) -> npt.NDArray[np.uint16] | None:
+    """See `deep_pixels`; None if `image` has 8 bits or fewer.
 
     Pillow keeps the high bytes of 16-bit RGB alone. Told that the samples are little-endian, it keeps the low
     bytes instead, so decoding twice gives every bit at the speed of its C code. (Once decoded, `image` knows its
@@ -191,13 +225,13 @@ def _deep_png(image: Image.Image, path: Path) -> Pixels | None:
     with path.open("rb") as file, Image.open(file) as twin:
         assert isinstance(twin, ImageFile.ImageFile)
         twin.tile = [tile._replace(args=str(tile.args)[:-1] + "L") for tile in twin.tile]
-        low = np.asarray(twin)[:, :, :3]
-    high = np.asarray(image)[:, :, :3]
+        low = np.asarray(twin)
+    high = np.asarray(image)
     return _oriented((high.astype(np.uint16) << 8) | low, image)
 
 
-def _deep_tiff(image: Image.Image, path: Path) -> Pixels | None:
-    """Pixels of a TIFF of more than 8 bits, through tifffile, which keeps 16; None if `image` has 8 bits or fewer."""
+def _deep_tiff(image: Image.Image, path: PhotoFile) -> npt.NDArray[np.uint16] | None:
+    """See `deep_pixels`; by tifffile, which keeps 16 bits; None if `image` has 8 or fewer."""
     tags = getattr(image, "tag_v2", {})
     if max(tags.get(_BITS_PER_SAMPLE, (1,))) <= 8:
         return None
@@ -214,7 +248,7 @@ def _deep_tiff(image: Image.Image, path: Path) -> Pixels | None:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or tags.get(_PHOTOMETRIC) not in (1, 2):
         raise InputError(f"{path}: is a 16-bit TIFF that is neither grey nor RGB; save it as RGB")
-    return _oriented(pixels[:, :, :3].astype(np.uint16), image)
+    return _oriented(pixels.astype(np.uint16), image)
 
 
 def _oriented(pixels_HW3: npt.NDArray[Any], image: Image.Image) -> npt.NDArray[Any]:

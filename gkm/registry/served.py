@@ -2,7 +2,9 @@
 
 The model carries this package's source, so that it loads wherever its pinned requirements are installed. It takes one
 RGB photograph, height x width x 3, uint8, of at least 16 pixels a side, and returns the restored one of the same size.
-Where the network sees dual-pixel views, it takes both by name: {"left": photograph, "right": photograph}.
+Where the network sees dual-pixel views, it takes both by name: {"left": photograph, "right": photograph}. In the place
+of arrays it takes files of photographs as base64 text, which is how requests to a server should bring them: see
+`gkm.restoration.requests`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ Photo = npt.NDArray[np.uint8]
 WEIGHTS_FOLDER = "data/weights"
 """Where the weights directory lies inside the MLflow model."""
 _REQUIREMENTS = (
-    "mlflow", "numpy", "pillow", "pyarrow", "pydantic", "requests", "safetensors", "torch",
+    "mlflow", "numpy", "pillow", "pyarrow", "pydantic", "requests", "safetensors", "tifffile", "torch",
     "torchvision",
 )  # fmt: skip
 
@@ -41,22 +42,20 @@ class ServedModel:
 
         self._model = load_weights(weights).to(best_device())
 
-    def predict(self, seen: Photo | Mapping[str, Photo], params: dict[str, Any] | None = None) -> Photo:
-        """The restored photograph, height x width x 3, uint8.
+    def predict(self, seen: Any, params: dict[str, Any] | None = None) -> Photo | list[dict[str, str]]:
+        """The restored photograph, height x width x 3, uint8; of files as base64, a list of such files.
 
-        Raises InputError where what is `seen` is not what the network sees.
+        Raises MlflowException, which a server answers with status 400, where what is `seen` is not what the network
+        sees.
         """
-        from gkm.evaluation import restore_image
+        from mlflow.exceptions import MlflowException
 
-        inputs = self._model.inputs
-        if not isinstance(seen, Mapping):
-            return restore_image(self._model, seen)
-        if set(seen) != set(inputs):
-            raise InputError(
-                f"the network sees {' and '.join(inputs)}, but was given {', '.join(seen) or 'nothing'}; give it what "
-                "it sees, by name"
-            )
-        return restore_image(self._model, *(seen[name] for name in inputs))
+        from gkm.restoration.requests import answer
+
+        try:
+            return answer(self._model, seen)
+        except InputError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
 def save(weights: Path, folder: Path, run_id: str) -> None:
@@ -69,7 +68,8 @@ def save(weights: Path, folder: Path, run_id: str) -> None:
     settings = network_from_dict(json.loads((weights / "model.json").read_text(encoding="utf-8")), str(weights))
     alone = settings.inputs == ("blurred",)
     photo = TensorSpec(np.dtype(np.uint8), (-1, -1, 3))
-    views = [TensorSpec(photo.type, photo.shape, name) for name in settings.inputs]
+    # The one schema that lets arrays through, and texts too: `predict` says itself what it cannot use.
+    anything = [TensorSpec(np.dtype(object), (-1,), None if alone else name) for name in settings.inputs]
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         named = Path(temporary) / Path(WEIGHTS_FOLDER).name
         named.mkdir()
@@ -81,7 +81,7 @@ def save(weights: Path, folder: Path, run_id: str) -> None:
             data_path=str(named),
             code_paths=[str(Path(__file__).parents[1])],
             mlflow_model=Model(run_id=run_id),
-            signature=ModelSignature(Schema([photo] if alone else views), Schema([photo])),
+            signature=ModelSignature(Schema(anything), Schema([photo])),
             input_example=_example() if alone else {name: _example() for name in settings.inputs},
             pip_requirements=requirements(),
         )

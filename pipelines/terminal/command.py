@@ -111,6 +111,11 @@ def leave(sentence: str, status: int) -> NoReturn:
     raise typer.Exit(status)
 
 
+def warn(sentence: str) -> None:
+    """Prints a line to standard error; the command goes on."""
+    _complain(sentence)
+
+
 def progress() -> "Progress":
     """A live display on standard error that vanishes when done; silent unless that is a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -118,6 +123,24 @@ def progress() -> "Progress":
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def timed_progress() -> "Progress":
+    """As `progress`, with the time that is left instead of counts, for steps of different length."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+    )  # fmt: skip
+    return Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        speed_estimate_period=3600.0,
+        redirect_stdout=False,  # what is piped elsewhere has to get there
+    )
 
 
 @contextmanager

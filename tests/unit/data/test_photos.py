@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from gkm.data.photos import as_8bit, quantised, read_header, read_rgb, write_rgb
+from gkm.data.photos import as_8bit, quantised, read_header, read_rgb
 from gkm.errors import InputError
 
 
@@ -71,19 +71,6 @@ def test_exif_orientation_is_applied(tmp_path, png_bytes, orientation, deep):
 def test_missing_photo_is_named():
     with pytest.raises(InputError, match=r"gone\.png: cannot be read \(no such file"):
         read_rgb("gone.png")
-
-
-def test_written_photo_comes_back(tmp_path):
-    write_rgb(tmp_path / "new" / "photo.png", PHOTO)
-    assert np.array_equal(read_rgb(tmp_path / "new" / "photo.png"), PHOTO)
-    write_rgb(tmp_path / "photo.jpg", np.full((32, 32, 3), 90, np.uint8))
-    assert np.abs(read_rgb(tmp_path / "photo.jpg").astype(int) - 90).max() <= 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "photo.jpg"]
-
-
-def test_unknown_kind_is_not_written(tmp_path):
-    with pytest.raises(InputError, match=r"photo\.xyz: photographs are written as PNG or JPEG"):
-        write_rgb(tmp_path / "photo.xyz", PHOTO)
 
 
 @pytest.mark.parametrize("orientation", [1, 6])

@@ -1,5 +1,8 @@
 """Photographs through the deblur command: what it writes, and what it refuses before writing anything."""
 
+import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +18,21 @@ from gkm.training.checkpoint import load_weights, save_weights
 from pipelines.deblur import main
 
 
-def photo(path: Path, height: int = 40, width: int = 52, seed: int = 0, **options: object) -> Path:
+def photo(
+    path: Path, height: int = 40, width: int = 52, seed: int = 0, parents: bool = False, **options: object
+) -> Path:
+    if parents:
+        path.parent.mkdir(parents=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path, **options)
     return path
+
+
+def claim(side: int) -> bytes:
+    """A PNG that says it has side x side pixels, and has none."""
+    content = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    end = b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + content + struct.pack(">I", zlib.crc32(content)) + end
 
 
 @pytest.fixture
@@ -51,7 +65,20 @@ def test_weights_from_a_directory_need_no_registry(invoke, tmp_path: Path, out: 
     [
         (["good.png", "notes.txt"], "notes.txt: is no photograph"),
         (["good.png", "missing.png"], "missing.png: cannot be read"),
-        (["good.png", "folder"], "folder: cannot be read"),
+        (["good.png", "folder"], "folder: has no photographs; give a folder with .png"),
+        (["good.png", "*.bmp"], "*.bmp: no file has such a name"),
+        (["good.png", "one.png"], "one.png: is only 1x1 pixels; photographs need at least 16"),
+        (["good.png", "bomb.png"], "bomb.png: claims 11000x11000 pixels, more than 100 million"),
+        (["good.png", "cut.png"], "cut.png: cannot be read (damaged or cut short"),
+        (["good.png", "moving.gif"], "moving.gif: is an animation of 2 pictures; give a single photograph"),
+        (["good.png", "moving.png"], "moving.png: is an animation of 2 pictures; give a single photograph"),
+        (["good.png", "moving.webp"], "moving.webp: is an animation of 2 pictures; give a single photograph"),
+        (["good.png", "pages.tif"], "pages.tif: holds 2 pages; save the photograph as a file of its own"),
+        (["clear.png", "--format", "jpeg"], "clear.png: is transparent in parts, which JPEG cannot keep; write PNG"),
+        (["good.png", "--format", "gif"], "--format gif: is no format that can be written; choose from png, jpeg"),
+        (["full", "--out", "full"], "full: holds the photographs themselves; choose another folder"),
+        (["good.png", "--out", "notes.txt"], "is a file"),
+        (["good.png", "--out", "notes.txt/deep"], "cannot be written"),
         (["good.png", "good.jpg"], "good.jpg: its result would replace that of good.png"),
         (["good.png", "--model", "champion"], "champion: is no version or alias of gkmnet"),
         (["good.png", "--workspace", "nowhere"], "there is no tracking database"),
@@ -66,11 +93,20 @@ def test_what_cannot_be_used_is_one_sentence_and_nothing_is_written(
     photo(Path("good.jpg"))
     Path("notes.txt").write_text("no picture")
     Path("folder").mkdir()
+    Path("full").mkdir()
+    photo(Path("full/a.jpg"))
+    Image.new("RGB", (1, 1)).save("one.png")
+    Path("bomb.png").write_bytes(claim(11_000))
+    Path("cut.png").write_bytes(Path("good.png").read_bytes()[:2000])
+    pictures = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    for name in ("moving.gif", "moving.png", "moving.webp", "pages.tif"):
+        pictures[0].save(name, save_all=True, append_images=pictures[1:])
+    Image.new("RGBA", (40, 40), (9, 9, 9, 99)).save("clear.png")
     before = sorted(Path().rglob("*"))
-    result = invoke(main, *arguments, "--out", "out")
+    result = invoke(main, "--out", "out", *arguments)
     assert result.exit_code == 2
-    assert sentence in result.stderr
-    assert result.stderr.count("\n") == 1
+    assert sentence in result.stderr.replace("\n", " ")
+    assert result.stderr.count("\n") == 1 or "Usage" in result.stderr
     assert result.stdout == ""
     assert sorted(Path().rglob("*")) == before
 
@@ -86,10 +122,103 @@ def test_photographs_and_earlier_results_are_not_replaced(invoke, tmp_path: Path
 
     out = tmp_path / "out"
     assert invoke(main, original, "--out", out).exit_code == 0
+    (out / "a.png").write_bytes(b"mine")
     again = invoke(main, original, "--out", out)
-    assert again.exit_code == 2
-    assert "exists already" in again.stderr
+    assert again.exit_code == 0
+    assert again.stdout.splitlines() == [
+        f"{out}/a.png (kept)", "nothing left to deblur; 1 of before kept (--overwrite replaces them)"
+    ]  # fmt: skip
+    assert (out / "a.png").read_bytes() == b"mine"
     assert invoke(main, original, "--out", out, "--overwrite").exit_code == 0
+
+
+def test_folders_and_globs_are_restored_into_the_same_folders_and_what_is_bad_is_left_out(
+    invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("holiday/a.jpg", "holiday/sea/b.png", "holiday/.hidden.png", "other/c.tif", "other/d.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        photo(Path(name))
+    Path("holiday/sea/bad.png").write_bytes(b"no photograph")
+    Path("holiday/notes.txt").write_text("words")
+    for _ in range(2):  # the results are in the folder, and are no input of the second run
+        result = invoke(main, "holiday", "holiday/a.jpg", "other/*.tif", "--out", "holiday/out", "--compare")
+        assert result.exit_code == 2
+        assert result.stderr.splitlines() == [
+            "left out: holiday/sea/bad.png: is no photograph that can be read; give a PNG, JPEG or TIFF file of "
+            "8 or 16 bits per channel",
+            "error: 1 of 4 photographs cannot be used; the others are restored",
+        ]
+        written = [path for path in Path("holiday/out").rglob("*") if path.is_file()]
+        assert sorted(map(str, written)) == [
+            f"holiday/out/{name}"
+            for name in ("a-compare.png", "a.png", "c-compare.png", "c.tif", "sea/b-compare.png", "sea/b.png")
+        ]
+        assert result.stdout.splitlines()[-1].endswith("1 other files ignored")
+    assert "3 of before kept" in result.stdout
+    before_and_after = read_rgb("holiday/out/sea/b-compare.png")
+    assert np.array_equal(before_and_after[:, :52], read_rgb("holiday/sea/b.png"))
+    assert np.array_equal(before_and_after[:, -52:], read_rgb("holiday/out/sea/b.png"))
+
+
+def test_a_lost_comparison_is_made_of_the_photograph_that_is_there(invoke, tmp_path: Path, out: Path) -> None:
+    original = photo(tmp_path / "a.png")
+    assert invoke(main, original, "--out", out).exit_code == 0
+    mine = photo(out / "a.png", seed=5).read_bytes()
+    assert invoke(main, original, "--out", out, "--compare").exit_code == 0
+    assert (out / "a.png").read_bytes() == mine
+    assert np.array_equal(read_rgb(out / "a-compare.png")[:, -52:], read_rgb(out / "a.png"))
+
+
+def test_json_says_what_became_of_each_photograph(invoke, tmp_path: Path, out: Path) -> None:
+    good, bad = photo(tmp_path / "in" / "a.png", parents=True), tmp_path / "in" / "b.png"
+    bad.write_bytes(b"")
+    kept = photo(tmp_path / "in" / "c.png")
+    out.mkdir(parents=True)
+    (out / "c.png").write_bytes(b"mine")
+    result = invoke(main, tmp_path / "in", "--out", out, "--json")
+    assert result.exit_code == 2
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert lines[0].pop("seconds") >= 0
+    assert lines == [
+        {
+            "path": str(good),
+            "output": f"{out}/a.png",
+            "status": "restored",
+            "size": [52, 40],
+            "bits": 8,
+            "model": "gkmnet version 1 (challenger)",
+            "version": 1,
+        },
+        {"path": str(bad), "status": "refused", "reason": f"{bad}: is empty; copy the photograph again"},
+        {"path": str(kept), "output": f"{out}/c.png", "status": "kept"},
+    ]
+    assert result.stderr == "error: 1 of 3 photographs cannot be used; the others are restored\n"
+
+
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing(invoke, tmp_path: Path, out: Path) -> None:
+    (tmp_path / "in").mkdir()
+    original = photo(tmp_path / "in" / "a.jpg")
+    arguments = [tmp_path / "in", "--out", out, "--format", "tiff", "--dry-run"]
+    result = invoke(main, *arguments, "--workspace", tmp_path / "nowhere")
+    assert (result.exit_code, result.stdout.splitlines()) == (0, [f"{out}/a.tif", "would deblur 1 of 1 photographs"])
+    assert not out.exists()
+    assert json.loads(invoke(main, *arguments, "--json").stdout)["status"] == "planned"
+    original.write_bytes(original.read_bytes()[:900])
+    assert invoke(main, *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["a.png", "a[1]*.png", "\udcff.png"])
+def test_what_a_killed_process_had_begun_to_write_goes(invoke, tmp_path: Path, out: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    photo(tmp_path / "in" / name)
+    out.mkdir(parents=True)
+    of_dead, of_living = out / f".{name}.{2**22 + 1}-0123abcd.partial", out / f".{name}.1-0123abcd.partial"
+    of_dead.write_bytes(b"half")
+    of_living.write_bytes(b"half")
+    result = invoke(main, tmp_path / "in", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert sorted(out.iterdir()) == sorted([of_living, out / name])
 
 
 @pytest.fixture(scope="module")
