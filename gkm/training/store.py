@@ -1,7 +1,8 @@
 """What one trial keeps, at a place (a folder or an `s3://` prefix): written by the trial, read by whoever follows it.
 
-    checkpoints/epoch-0000007/   what training goes on from; the newest two
-    best/epoch-0000007/          the best weights and their scores (`gkm.training.best`)
+    checkpoints/epoch-0000007/                 what training goes on from; the newest two
+    checkpoints/epoch-0000007-batch-0000120/   the same within the epoch that follows; the newest
+    best/epoch-0000007/                        the best weights and their scores (`gkm.training.best`)
     pictures/validation-0000007.png
 
 The best weights of an epoch are written before its checkpoint, whose history names them, and older ones are deleted
@@ -24,7 +25,10 @@ from gkm.training.best import BEST_NAMES, VALIDATION_NAME, PhotographScore, pars
 from gkm.training.checkpoint import CHECKPOINT_NAMES, STATE_NAME, SUMS_NAME, damage, training_state
 from gkm.training.place import Place, Write, open_place
 
-_CHECKPOINT = re.compile(r"(?:checkpoints/)?epoch-(\d+)/")
+At = tuple[int, int]
+"""Where a checkpoint stands: complete epochs, and batches of the next one."""
+
+_CHECKPOINT = re.compile(r"(?:checkpoints/)?epoch-(\d+)(?:-batch-(\d+))?/")
 """Version 0.1.0 kept them right below the place."""
 _BEST = re.compile(r"best/epoch-(\d+)/")
 _PICTURE = re.compile(r"pictures/validation-(\d+)\.png")
@@ -45,8 +49,8 @@ class TrialStore(Protocol):
 
     place: str
 
-    def save_checkpoint(self, epoch: int, write: Write) -> None:
-        """Keep what `write` writes as the checkpoint of `epoch`; an OSError or InputError leaves the others whole."""
+    def save_checkpoint(self, at: At, write: Write) -> None:
+        """Keep what `write` writes as the checkpoint at `at`; an OSError or InputError leaves the others whole."""
 
     def latest_checkpoint(self) -> AbstractContextManager[Found]:
         """The newest whole checkpoint, to be read within a `with` block; unfinished ones count for nothing."""
@@ -57,8 +61,8 @@ class TrialStore(Protocol):
     def save_picture(self, epoch: int, png: bytes) -> None:
         """Keep a picture of restored validation photographs."""
 
-    def prune(self, checkpoints: Collection[int], best: Collection[int]) -> None:
-        """Delete checkpoints and best weights of all other epochs than these."""
+    def prune(self, checkpoints: Collection[At], best: Collection[int]) -> None:
+        """Delete all other checkpoints than these, and the best weights of all other epochs than those."""
 
 
 class PlacedStore:
@@ -68,18 +72,18 @@ class PlacedStore:
         self.place = place
         self._files = open_place(place)
 
-    def save_checkpoint(self, epoch: int, write: Write) -> None:
-        self._files.write_folder(f"checkpoints/{_folder(epoch)}", write)
+    def save_checkpoint(self, at: At, write: Write) -> None:
+        self._files.write_folder(f"checkpoints/{_folder(*at)}", write)
 
     @contextmanager
     def latest_checkpoint(self) -> Iterator[Found]:
-        damaged: list[int] = []
-        for epoch, name in _finished_checkpoints(self._files.files()):
+        damaged: list[At] = []
+        for at, name in _finished_checkpoints(self._files.files()):
             with self._files.open_folder(name) as directory:
                 if damage(directory, CHECKPOINT_NAMES) is None:
-                    yield Found(directory, _explained(damaged, epoch))
+                    yield Found(directory, _explained(damaged, at))
                     return
-            damaged.append(epoch)
+            damaged.append(at)
         yield Found(None, _explained(damaged, None))
 
     def save_best(self, epoch: int, write: Write) -> None:
@@ -88,11 +92,11 @@ class PlacedStore:
     def save_picture(self, epoch: int, png: bytes) -> None:
         self._files.write(f"pictures/validation-{epoch:07d}.png", png)
 
-    def prune(self, checkpoints: Collection[int], best: Collection[int]) -> None:
+    def prune(self, checkpoints: Collection[At], best: Collection[int]) -> None:
         names = self._files.files()
-        for pattern, kept in ((_CHECKPOINT, checkpoints), (_BEST, best)):
-            for epoch, name in _folders(pattern, names):
-                if epoch not in kept:
+        for pattern, kept in ((_CHECKPOINT, set(checkpoints)), (_BEST, {(epoch, 0) for epoch in best})):
+            for at, name in _folders(pattern, names):
+                if at not in kept:
                     self._files.delete_folder(name)
 
 
@@ -140,29 +144,40 @@ def fetch_picture(place: str, epoch: int) -> bytes:
     return open_place(place).read(f"pictures/validation-{epoch:07d}.png")
 
 
-def _folder(epoch: int) -> str:
-    return f"epoch-{epoch:07d}"
+def _folder(epoch: int, batch: int = 0) -> str:
+    return f"epoch-{epoch:07d}" + (f"-batch-{batch:07d}" if batch else "")
 
 
-def _folders(pattern: re.Pattern[str], names: Iterable[str]) -> set[tuple[int, str]]:
-    """(epoch, name) of the folders that the files `names` are in."""
-    return {(int(found[1]), found[0].rstrip("/")) for name in names if (found := pattern.match(name))}
+def _folders(pattern: re.Pattern[str], names: Iterable[str]) -> set[tuple[At, str]]:
+    """Where they stand, and the names, of the folders that the files `names` are in."""
+    matches = (found for name in names if (found := pattern.match(name)))
+    return {((int(found[1]), int((*found.groups(), None)[1] or 0)), found[0].rstrip("/")) for found in matches}
 
 
-def _finished_checkpoints(names: Sequence[str]) -> list[tuple[int, str]]:
-    """(epoch, name) of those that were written to their end, the newest first."""
+def _finished_checkpoints(names: Sequence[str]) -> list[tuple[At, str]]:
+    """Those that were written to their end, the newest first."""
     there = set(names)
     return sorted((found for found in _folders(_CHECKPOINT, names) if f"{found[1]}/{SUMS_NAME}" in there), reverse=True)
 
 
-def _explained(damaged: list[int], epoch: int | None) -> str | None:
+def spoken(at: At) -> str:
+    """Where a checkpoint stands, in words."""
+    epoch, batch = at
+    return f"epoch {epoch}" if not batch else f"epoch {epoch + 1}, batch {batch}"
+
+
+def _explained(damaged: list[At], at: At | None) -> str | None:
     if not damaged:
         return None
-    which, one = " and ".join(str(number) for number in damaged), len(damaged) == 1
-    what = f"checkpoint of epoch {which} is damaged" if one else f"checkpoints of epochs {which} are damaged"
-    if epoch is None:
+    if len(damaged) == 1:
+        what = f"checkpoint of {spoken(damaged[0])} is damaged"
+    elif any(batch for _, batch in damaged):
+        what = f"checkpoints of {' and '.join(map(spoken, damaged))} are damaged"
+    else:
+        what = f"checkpoints of epochs {' and '.join(str(epoch) for epoch, _ in damaged)} are damaged"
+    if at is None:
         return f"{what}: no checkpoint is whole; training starts anew"
-    return f"{what}; training goes on from epoch {epoch}"
+    return f"{what}; training goes on from {spoken(at)}"
 
 
 def _verified(files: Place, place: str, folder: str, name: str) -> bytes:

@@ -23,15 +23,23 @@ from gkm.trial import run_trial
 def trained(config: TrialConfig, data: str, context: Any, cache: str) -> dict[str, Any]:
     """What a trial gives on this worker: the loss of each step over all workers, the history, a hash of all weights."""
     losses: list[float] = []
+    own: list[float] = []
     hashes: list[str] = []
 
     class Watched(Trainer):
-        def train(self, *arguments: Any) -> list[float]:
-            own = super().train(*arguments)
-            losses.extend(loss / context.world_size for loss in context.sum(own))
-            weights = [part.numpy().tobytes() for part in self._model.state_dict().values()]
-            hashes.append(hashlib.sha256(b"".join(weights)).hexdigest())
-            return own
+        def _step(self, *arguments: Any) -> Any:
+            loss = super()._step(*arguments)
+            own.append(float(loss))
+            return loss
+
+        def train(self, *arguments: Any, **options: Any) -> None:
+            own.clear()
+            try:
+                super().train(*arguments, **options)
+            finally:
+                losses.extend(loss / context.world_size for loss in context.sum(own))
+                weights = [part.numpy().tobytes() for part in self._model.state_dict().values()]
+                hashes.append(hashlib.sha256(b"".join(weights)).hexdigest())
 
     from gkm.training import loop
 
