@@ -22,9 +22,10 @@ from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
 from gkm.data.reading.loader import CropLoader
 from gkm.errors import InputError
 from gkm.evaluation import ImageScore, Restore, evaluate, restore_image, restorer
-from gkm.networks import Network, build
+from gkm.networks import Network
 from gkm.training.best import PhotographScore
 from gkm.training.context import TrainingContext, agreed, has_bfloat16
+from gkm.training.course.beginning import begin, weights_digest
 from gkm.training.loop import Left, Metrics, Validate, Validation, fit
 from gkm.training.selection import Selection
 
@@ -68,8 +69,11 @@ def run_trial(
     *,
     cache: NodeCache | str | None = None,
     selection: Selection | None = None,
+    init: str | None = None,
 ) -> TrialResult:
     """Train one network on the data set (at) `data`, resuming from the context's store.
+
+    It begins with random weights, or with those in the sealed folder at `init`, which are of the same network.
 
     Every validated epoch is kept in the store and reported to the context, the weights whenever the metric of
     `selection` (default: `SELECTION_METRIC`) improves. For `cache`, see `gkm.data.reading.cache.open_split`.
@@ -84,8 +88,7 @@ def run_trial(
             "float32 would be faster",
             "GPU" if context.device.type == "cuda" else "processor",
         )
-    torch.manual_seed(config.training.seed)
-    model = build(config.model)
+    model = agreed(context, partial(begin, config, init), InputError)
     batches, validation = agreed(context, partial(_open, config, data, context, cache), InputError)
     history = fit(
         model,
@@ -95,6 +98,7 @@ def run_trial(
         context,
         selection=selection,
         data=validation.manifest.fingerprint,
+        init=None if init is None else weights_digest(model),
         draw=_Pictures(validation, config),
         describe=batches.described,
     )

@@ -48,6 +48,7 @@ def fit(
     *,
     selection: Selection | None = None,
     data: str | None = None,
+    init: str | None = None,
     draw: Draw | None = None,
     describe: Describe | None = None,
 ) -> list[Metrics]:
@@ -55,11 +56,13 @@ def fit(
 
     With `training.ema` it is the average of the weights that is validated and kept, and that `model` has in the end.
 
-    Resumes from the newest whole checkpoint in the context's store, within an epoch too; `data` is the fingerprint of
-    the data set, for checkpoints to be recognised by. Each entry holds "epoch" (1-based), "train/loss",
-    "learning_rate", what `validate` measures, "seconds" (of training and validation since epoch 1, over all
-    resumptions), "time" (Unix seconds at which the epoch was first finished), what `Usage` and `Pace` measure,
-    "best/epoch" and "best/METRIC": of the weights that are kept. `describe` names what a batch shows that diverges.
+    Resumes from the newest whole checkpoint in the context's store, within an epoch too. Checkpoints are recognised by
+    `data`, the fingerprint of the data set, and `init`, the digest of the weights that `model` has where they are not
+    random. `describe` names what a batch shows that diverges.
+
+    Each entry holds "epoch" (1-based), "train/loss", "learning_rate", what `validate` measures, "seconds" (of training
+    and validation since epoch 1, over all resumptions), "time" (Unix seconds at which the epoch was first finished),
+    what `Usage` and `Pace` measure, "best/epoch" and "best/METRIC": of the weights that are kept.
 
     Raises TrainingDivergedError when losses, weights or restored photographs are no longer finite, InputError where
     the checkpoint belongs to something else, OSError where the store cannot be written, Left where the context was
@@ -67,7 +70,7 @@ def fit(
     whose memory does not suffice.
     """
     selection = selection or Selection()
-    identity = Identity(config, selection, data)
+    identity = Identity(config, selection, data, init)
     model.to(context.device)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=config.optim.learning_rate, fused=True)

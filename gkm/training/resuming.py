@@ -24,6 +24,8 @@ class Identity:
     selection: Selection
     data: str | None
     """Fingerprint of the data set; None: not known, not checked."""
+    init: str | None = None
+    """Digest of the weights that training began with; None: random ones."""
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of this, and of the code that writes it."""
@@ -32,6 +34,7 @@ class Identity:
             "settings": self.config.model_dump(mode="json"),
             "selection": [self.selection.metric, self.selection.mode],
             "data": self.data,
+            "init": self.init,
             "code": code_version(),
         }
 
@@ -41,10 +44,12 @@ class Identity:
         Checkpoints of version 0.1.0 keep the fingerprint of the settings alone.
         """
         if "settings" in state:
-            kept, now = TrialConfig.from_dict(state["settings"], source=source).flat(), self.config.flat()
-            changed = [path for path in now if kept.get(path) != now[path]]
+            before, after = TrialConfig.from_dict(state["settings"], source=source).flat(), self.config.flat()
+            changed = [path for path in after if before.get(path) != after[path]]
             if changed:
-                them = ", ".join(f"{path} is {kept.get(path)} in the checkpoint, {now[path]} now" for path in changed)
+                them = ", ".join(
+                    f"{path} is {before.get(path)} in the checkpoint, {after[path]} now" for path in changed
+                )
                 raise InputError(f"{source}: {them}; start anew or restore the settings")
         elif state["fingerprint"] != self.config.fingerprint():
             raise InputError(f"{source}: the checkpoint belongs to other settings; start anew or restore the settings")
@@ -53,6 +58,9 @@ class Identity:
                 f"{source}: the checkpoint was trained on the data set {state['data']}, this one is {self.data}; "
                 "start anew or give the same photographs"
             )
+        if state.get("init") != self.init:
+            kept, now = (name or "random ones" for name in (state.get("init"), self.init))
+            raise InputError(f"{source}: training began with other weights ({kept}, now {now}); start anew with these")
         chosen = [self.selection.metric, self.selection.mode]
         if state.get("selection", chosen) != chosen:
             raise InputError(

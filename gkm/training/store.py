@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from gkm import storage
 from gkm.errors import InputError
@@ -107,14 +107,28 @@ def open_store(place: str) -> TrialStore:
 
 def read_history(place: str) -> list[dict[str, float]]:
     """The validated epochs of a trial as its newest whole checkpoint has them; none if it has no checkpoint yet."""
+    history: list[dict[str, float]] = _newest_state(place).get("history", [])
+    return history
+
+
+def _newest_state(place: str) -> dict[str, Any]:
     files = open_place(place)
     for _, name in _finished_checkpoints(files.files()):
         try:
-            history: list[dict[str, float]] = training_state(_verified(files, place, name, STATE_NAME))["history"]
+            return training_state(_verified(files, place, name, STATE_NAME))
         except InputError:
             continue  # damaged, or deleted meanwhile for a newer one
-        return history
-    return []
+    return {}
+
+
+def newest_checkpoint(place: str) -> At | None:
+    """Where the newest finished checkpoint stands, whole or damaged; None: there is none."""
+    return next((at for at, _ in _finished_checkpoints(open_place(place).files())), None)
+
+
+def read_notes(place: str) -> list[str]:
+    """What a user should know of a trial, as its newest whole checkpoint has it."""
+    return list(_newest_state(place).get("notes", ()))
 
 
 def fetch_best(place: str, epoch: int, to: Path) -> Path:
