@@ -121,10 +121,16 @@ def main(
 
 def _initial(tracking: "Tracking", selector: str) -> "Initial":
     """The network to begin with."""
+    from gkm.errors import InputError
     from gkm.registry import load
     from gkm.study.single.initial import Initial
 
-    loaded = load(tracking, selector)
+    try:
+        loaded = load(tracking, selector)
+    except InputError as error:
+        if Path(selector).is_dir() or selector.startswith("s3://"):
+            raise
+        raise InputError(f"--init {selector}: is no folder of weights, and no registered model ({error})") from None
     return Initial(loaded.model, loaded.name)
 
 

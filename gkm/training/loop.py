@@ -5,6 +5,7 @@ It knows a `TrainingContext` and a `BatchSource`, never Ray, MLflow or S3.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from gkm.networks import Network
 from gkm.training.average import WeightAverage
 from gkm.training.context import TrainingContext, from_first
 from gkm.training.course.divergence import Describe, TrainingDivergedError, diverged, refuse_divergence
-from gkm.training.course.keeping import Draw, Validation, judged, keep_epoch, keep_position
+from gkm.training.course.keeping import Draw, Validation, finish_keeping, is_kept, judged, keep_epoch, keep_position
 from gkm.training.course.leaving import Left, Wish
 from gkm.training.course.lookout import Lookout
 from gkm.training.course.position import Position, StepLosses
@@ -84,8 +85,13 @@ def fit(
     context.resumed(state.history, "; ".join(notes) or None)
 
     course = _Course(trainer, batches, validate, config, context, selection, state, draw, describe)
-    while state.position.epoch < config.training.epochs:
-        course.train_epoch()
+    try:
+        while state.position.epoch < config.training.epochs:
+            course.train_epoch()
+        course.report()
+    except Exception:
+        course.give_up()
+        raise
     if average is not None:
         average.write()
     model.eval()
@@ -106,6 +112,8 @@ class _Course:
     draw: Draw | None
     describe: Describe | None
     started: float = field(default_factory=time.monotonic)
+    unreported: Metrics | None = None
+    """The newest epoch, while the store does not have it yet."""
 
     def __post_init__(self) -> None:
         self.lookout = Lookout(self.context, self.config.training.checkpoint_minutes)
@@ -150,18 +158,38 @@ class _Course:
         }
         state.history.append(metrics | _best(self.selection, metrics, state.history))
         state.position = Position(epoch + 1)
+        self.report()
         keep_epoch(self.context, state, validation, self.draw, self.seconds)
         self.lookout.kept()
-        self.context.report(state.history[-1])
+        self.unreported = state.history[-1]
+        if is_kept(self.context):
+            self.report()
+
+    def report(self) -> None:
+        """Report the newest epoch, unless that was done, once the store has it."""
+        metrics, self.unreported = self.unreported, None
+        finish_keeping(self.context)
+        if metrics is not None:
+            self.context.report(metrics)
+
+    def give_up(self) -> None:
+        """Training ends early: what was kept is brought to its place all the same."""
+        try:
+            self.context.store.wait()
+        except (InputError, OSError) as error:
+            logging.getLogger(__name__).warning("%s", error)
 
     def _after_step(self, losses: StepLosses) -> None:
         """Write a checkpoint if one is due or asked for; raises Left if that is to be the last."""
         wish = self.lookout.after_step()
+        if self.unreported is not None and self.lookout.idle:
+            self.report()
         if wish is Wish.NOTHING:
             return
         self._settle(losses)
         self._keep_position()
         if wish is Wish.LEAVE:
+            self.report()
             raise Left(f"left after epoch {self.state.position.epoch + 1}, batch {self.state.position.batch}")
 
     def _settle(self, losses: StepLosses) -> None:
@@ -172,6 +200,7 @@ class _Course:
         self.state.position.total = total / self.context.world_size
 
     def _keep_position(self) -> None:
+        self.report()
         keep_position(self.context, self.state, self.seconds)
         self.lookout.kept()
 
@@ -185,6 +214,7 @@ class _Course:
             raise diverged(f"{error} after epoch {epoch + 1}", self.config) from None
         except Left:
             self._keep_position()  # after the epoch's last batch: what is left of it is the validation
+            self.report()
             raise
 
 

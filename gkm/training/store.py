@@ -64,13 +64,20 @@ class TrialStore(Protocol):
     def prune(self, checkpoints: Collection[At], best: Collection[int]) -> None:
         """Delete all other checkpoints than these, and the best weights of all other epochs than those."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that was saved is where it belongs, or has failed."""
+
+    def wait(self) -> None:
+        """Return once all that was saved is where it belongs; raises OSError or InputError where it cannot be."""
+
 
 class PlacedStore:
     """A `TrialStore` at any `Place`."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, background: bool = False) -> None:
         self.place = place
-        self._files = open_place(place)
+        self._files = open_place(place, background=background)
 
     def save_checkpoint(self, at: At, write: Write) -> None:
         self._files.write_folder(f"checkpoints/{_folder(*at)}", write)
@@ -99,10 +106,20 @@ class PlacedStore:
                 if at not in kept:
                     self._files.delete_folder(name)
 
+    @property
+    def idle(self) -> bool:
+        return self._files.idle
 
-def open_store(place: str) -> TrialStore:
-    """The store of a trial at `place`, made when something is kept there."""
-    return PlacedStore(place)
+    def wait(self) -> None:
+        self._files.wait()
+
+
+def open_store(place: str, *, background: bool = False) -> TrialStore:
+    """The store of a trial at `place`, made when something is kept there.
+
+    `background`: saving to S3 returns before it is done, in order; see `TrialStore.wait`.
+    """
+    return PlacedStore(place, background=background)
 
 
 def read_history(place: str) -> list[dict[str, float]]:

@@ -83,7 +83,7 @@ def _train(assignment: Assignment, job: Job) -> None:
 
     if job.workers.workers == 1:
         with nullcontext(never) if job.leave is None else job.leave.watched(GRACE_SECONDS) as leaving:
-            context = TuneContext(open_store(assignment.place), assignment.known_epoch, leaving)
+            context = TuneContext(open_store(assignment.place, background=True), assignment.known_epoch, leaving)
             run_trial(assignment.config, job.data, context, cache=job.cache, selection=job.selection)
         return
     fit_on_workers(

@@ -191,7 +191,7 @@ def _worker(settings: dict[str, Any]) -> Exception | None:
 
     leave, grace = settings["leave"], settings["grace_seconds"]
     with nullcontext(never) if leave is None else leave.watched(grace) as leaving:
-        context = RayTrainContext(open_store(settings["place"]), settings["known_epoch"], leaving)
+        context = RayTrainContext(open_store(settings["place"], background=True), settings["known_epoch"], leaving)
         known = {name: settings[name] for name in ("cache", "selection", "init")}
         try:
             run_trial(settings["config"], settings["data"], context, **known)

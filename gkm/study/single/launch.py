@@ -169,7 +169,7 @@ def _reason(launch: Launch, error: Exception) -> str | None:
 
 def _train_here(launch: Launch, follower: Follower, watcher: Watcher, signals: StopSignals) -> None:
     watcher.stage(f"training {launch.config.training.epochs} epochs in this process")
-    context = LocalContext(open_store(launch.place), follower.hear, signals)
+    context = LocalContext(open_store(launch.place, background=True), follower.hear, signals)
     init = None if launch.initial is None else launch.initial.keep(launch.place)
     try:
         run_trial(launch.config, launch.dataset, context, cache=launch.cache, init=init)

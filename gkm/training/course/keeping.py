@@ -40,6 +40,16 @@ def keep_epoch(
     from_first(context, partial(_keep_epoch, context, state, validation, draw, seconds), InputError, OSError)
 
 
+def finish_keeping(context: TrainingContext) -> None:
+    """Return once the store has all that was kept; errors as for `keep_epoch`."""
+    from_first(context, context.store.wait, InputError, OSError)
+
+
+def is_kept(context: TrainingContext) -> bool:
+    """Whether the store has all that was kept; the same on every worker."""
+    return from_first(context, lambda: context.store.idle)
+
+
 def keep_position(context: TrainingContext, state: TrainingState, seconds: float) -> None:
     """Keep where `state` stands within an epoch; errors as for `keep_epoch`."""
     from_first(context, partial(_keep_position, context, state, seconds), InputError, OSError)

@@ -24,10 +24,17 @@ class Lookout:
         self._kept = self._looked = clock()
         self._steps = self._looked_at = 0
         self._next = 1
+        self._idle = True
+
+    @property
+    def idle(self) -> bool:
+        """Whether, as far as all workers know, the store has all that was kept."""
+        return self._idle
 
     def kept(self) -> None:
         """A checkpoint was written just now."""
         self._kept = self._clock()
+        self._idle = False
 
     def after_step(self) -> Wish:
         """What to do after one more step; called on every worker after the same ones."""
@@ -38,12 +45,13 @@ class Lookout:
         if own is Wish.NOTHING and self._seconds and self._context.rank == 0 and now - self._kept >= self._seconds:
             own = Wish.CHECKPOINT
         if self._context.world_size == 1:
-            self._next = self._steps + 1
+            self._next, self._idle = self._steps + 1, self._context.store.idle
             return own
         first = self._context.rank == 0
-        leave, checkpoint, seconds = self._context.sum(
-            [float(own is Wish.LEAVE), float(own is Wish.CHECKPOINT), now - self._looked if first else 0.0]
-        )
+        asked = [float(own is Wish.LEAVE), float(own is Wish.CHECKPOINT)]
+        told = [now - self._looked, float(self._context.store.idle)] if first else [0.0, 0.0]
+        leave, checkpoint, seconds, idle = self._context.sum([*asked, *told])
+        self._idle = idle > 0
         steps = self._steps - self._looked_at
         # Twice as far at most: after quick steps there may be slow ones, such as the first ones of another cost.
         self._next = self._steps + max(1, min(2 * steps, int(steps * LOOK_SECONDS / max(seconds, 1e-6))))

@@ -1,5 +1,6 @@
 """After which steps a checkpoint is due: the same ones on every worker, whatever their clocks say."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ class Alone:
     """A context of one process."""
 
     rank, world_size = 0, 1
+    store = SimpleNamespace(idle=True)
 
     def __init__(self) -> None:
         self.wanted = Wish.NOTHING
@@ -65,7 +67,7 @@ class Member(Alone):
         due = lookout._seconds and self.group.now - lookout._kept >= lookout._seconds
         looked = self.group.now - lookout._looked if self.rank else values[2]
         leave = float(first.wanted is Wish.LEAVE) + float(other.wanted is Wish.LEAVE)
-        return [leave, float(bool(due)), looked]
+        return [leave, float(bool(due)), looked, 1.0]
 
 
 def test_a_process_alone_looks_after_every_step_and_at_its_clock() -> None:
