@@ -14,7 +14,7 @@ import pytest
 from gkm.tracking import TrialRecord, open_tracking
 from gkm.training.store import newest_checkpoint, read_notes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 3
@@ -25,12 +25,12 @@ SETTINGS: Mapping[str, object] = {
     "model.num_scales": 2,
     "data.crop_pixels": 32,
     "data.batch_size": 2,
-    "data.crops_per_photo": 96,
+    "data.crops_per_photo": 32,
     "loss.schedule": "l2",
     "training.epochs": EPOCHS,
     "training.ema": 0.99,
 }
-MOST_SECONDS = 900
+MOST_SECONDS = 1500
 PASSING = ("seconds", "time", "system/")
 
 
