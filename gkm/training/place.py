@@ -134,7 +134,7 @@ class RemotePlace:
                 storage.upload_folder(aside / "new", storage.join(self._location, name), last=SUMS_NAME)
 
         try:
-            self._do(upload)
+            self._do(upload, folder.close)
         except BaseException:
             folder.close()
             raise
@@ -156,11 +156,11 @@ class RemotePlace:
         if self._uploads is not None:
             self._uploads.wait()
 
-    def _do(self, work: Callable[[], object]) -> None:
+    def _do(self, work: Callable[[], object], otherwise: Callable[[], object] = lambda: None) -> None:
         if self._uploads is None:
             work()
         else:
-            self._uploads.put(work)
+            self._uploads.put(work, otherwise)
 
     def _delete(self, name: str) -> None:
         location = storage.join(self._location, name)
