@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
@@ -22,10 +22,11 @@ from gkm.data.reading.cache import CachedSplit, NodeCache, open_split
 from gkm.data.reading.loader import CropLoader
 from gkm.errors import InputError
 from gkm.evaluation import ImageScore, Restore, evaluate, restore_image, restorer
-from gkm.networks import Network, build
+from gkm.networks import Network
 from gkm.training.best import PhotographScore
 from gkm.training.context import TrainingContext, agreed, has_bfloat16
-from gkm.training.loop import Metrics, Validate, Validation, fit
+from gkm.training.course.beginning import begin, weights_digest
+from gkm.training.loop import Left, Metrics, Validate, Validation, fit
 from gkm.training.selection import Selection
 
 SELECTION_METRIC = Selection().metric
@@ -68,14 +69,18 @@ def run_trial(
     *,
     cache: NodeCache | str | None = None,
     selection: Selection | None = None,
+    init: str | None = None,
 ) -> TrialResult:
     """Train one network on the data set (at) `data`, resuming from the context's store.
+
+    It begins with random weights, or with those in the sealed folder at `init`, which are of the same network.
 
     Every validated epoch is kept in the store and reported to the context, the weights whenever the metric of
     `selection` (default: `SELECTION_METRIC`) improves. For `cache`, see `gkm.data.reading.cache.open_split`.
 
     Raises InputError for a data set or a checkpoint that cannot be used, TrainingDivergedError when losses, weights or
-    restored photographs are no longer finite, OSError where the store cannot be written; on every worker alike.
+    restored photographs are no longer finite, OSError where the store cannot be written, Left where the context was
+    asked to leave; on every worker alike. Raises BatchTooLargeError where the memory does not suffice.
     """
     if config.training.precision == "bfloat16" and not has_bfloat16(context.device):
         logging.getLogger(__name__).warning(
@@ -83,8 +88,7 @@ def run_trial(
             "float32 would be faster",
             "GPU" if context.device.type == "cuda" else "processor",
         )
-    torch.manual_seed(config.training.seed)
-    model = build(config.model)
+    model = agreed(context, partial(begin, config, init), InputError)
     batches, validation = agreed(context, partial(_open, config, data, context, cache), InputError)
     history = fit(
         model,
@@ -94,7 +98,9 @@ def run_trial(
         context,
         selection=selection,
         data=validation.manifest.fingerprint,
+        init=None if init is None else weights_digest(model),
         draw=_Pictures(validation, config),
+        describe=batches.described,
     )
     return TrialResult(tuple(history))
 
@@ -130,10 +136,10 @@ def _validation(split: CachedSplit, context: TrainingContext) -> Validate:
         timed = _Timed(restorer(model))
 
         def score() -> list[ImageScore]:
-            pairs = (split[index] for index in share)
+            pairs = (split[index] for index in _unless_leaving(share, context))
             return evaluate(timed, pairs, inputs=model.inputs, with_lpips=False, device=context.device)
 
-        scores = agreed(context, score, FloatingPointError, InputError)
+        scores = agreed(context, score, FloatingPointError, InputError, Left)
         photographs = _in_order(context.gather(list(zip(share, scores, strict=True))))
         return Validation(
             {
@@ -146,6 +152,14 @@ def _validation(split: CachedSplit, context: TrainingContext) -> Validate:
         )
 
     return validate
+
+
+def _unless_leaving(share: Iterable[int], context: TrainingContext) -> Iterator[int]:
+    """The photographs of `share`; raises Left where this process is asked to leave, for one may take long."""
+    for index in share:
+        if context.leaving():
+            raise Left("left while the network was validated")
+        yield index
 
 
 def _in_order(scores: Iterable[tuple[int, ImageScore]]) -> tuple[PhotographScore, ...]:

@@ -13,12 +13,15 @@ from pipelines.terminal.options import (
     CACHE,
     CACHE_LIMIT,
     DEFAULT_WORKSPACE,
+    PATIENCE,
     RECORD,
     STORAGE,
     TRACKING_URI,
+    WORKERS,
     WORKSPACE,
     node_cache,
     record_place,
+    worker_group,
 )
 
 
@@ -35,7 +38,8 @@ def main(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search; those of training are settings.")] = 0,
     concurrent: Annotated[int | None, typer.Option(min=1, show_default="all", help="Trials at a time.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Ray Train workers for each trial; 1: a plain process.")] = 1,
+    workers: WORKERS = "1",
+    patience: PATIENCE = 15.0,
     cpus: Annotated[float, typer.Option(min=0.1, help="Cores for each worker.")] = 1.0,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs for each worker; fractions share one.")] = 0.0,
     ray_address: Annotated[
@@ -76,7 +80,6 @@ def main(
 
     from gkm.study.execution.opening import Study
     from gkm.study.execution.run import check_study, find_finished
-    from gkm.study.execution.workers import WorkerGroup
     from gkm.tracking import open_tracking
     from pipelines.terminal.ending import conclude
     from pipelines.terminal.live import run_watched
@@ -91,7 +94,7 @@ def main(
         record_place(record, workspace),
         node_cache(cache, cache_limit, workspace, ray_address),
         seed,
-        WorkerGroup(workers, cpus, gpus),
+        worker_group(workers, cpus, gpus, patience),
         concurrent,
         confirm,
         rebuild=rebuild,

@@ -10,16 +10,21 @@ from pipelines.terminal.options import (
     CACHE,
     CACHE_LIMIT,
     DEFAULT_WORKSPACE,
+    PATIENCE,
     STORAGE,
     TRACKING_URI,
+    WORKERS,
     WORKSPACE,
     node_cache,
+    worker_group,
 )
 
 if TYPE_CHECKING:
+    from gkm.config import TrialConfig
     from gkm.study.execution.workers import WorkerGroup
+    from gkm.study.single.initial import Initial
     from gkm.study.single.launch import Launch
-    from gkm.tracking import TrialRecord
+    from gkm.tracking import Tracking, TrialRecord
 
 
 def main(
@@ -31,7 +36,19 @@ def main(
     from_run: Annotated[
         str | None, typer.Option(help="Train again what a run was trained with: its id, or how that begins.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Ray Train workers; 1 trains in this process.")] = 1,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Begin with a trained network: a folder of weights, or a registered version or alias. Its settings "
+            "of the network hold unless others are given.",
+        ),
+    ] = None,
+    workers: WORKERS = "1",
+    patience: PATIENCE = 15.0,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, show_default="all, or 1 a worker", help="Threads, and cores of each worker.")
+    ] = None,
     gpus: Annotated[bool, typer.Option("--gpus", help="Give each worker a GPU.")] = False,
     ray_address: Annotated[
         str, typer.Option("--ray", envvar="RAY_ADDRESS", help='Ray cluster for several workers; "local" starts one.')
@@ -46,45 +63,51 @@ def main(
 ) -> None:
     """Train one network and keep its best weights in the tracking store.
 
-    The same settings on the same data resume where they were left, and train nothing once finished.
+    The same settings on the same data resume where they were left, within an epoch too, and train nothing once
+    finished. Ctrl-C and SIGTERM leave a checkpoint of the last step; the second time they end at once.
 
     Examples:
       python pipelines/train.py --data runs/data/sample --set model.width=8 --set training.epochs=20
       python pipelines/train.py --data runs/data/sample --config my.json --workers 2
+      python pipelines/train.py --data runs/data/dpd --workers 1:4 --gpus --patience 60 --ray auto
+      python pipelines/train.py --data runs/data/mine --init champion --set optim.learning_rate=1e-5
       python pipelines/train.py --data runs/data/sample --set training.epochs=20 --register
       python pipelines/train.py --from-run 3f2a
     """
-    from gkm.config import TrialConfig
     from gkm.errors import InputError
 
-    if from_run and (config or assignments):
-        raise InputError("--from-run takes all settings from that run; leave --config and --set out")
-    settings = (TrialConfig.from_file(config) if config else TrialConfig()).with_assignments(assignments or [])
+    if from_run and (config or assignments or init):
+        raise InputError("--from-run takes all settings from that run; leave --config, --set and --init out")
     if not (data or from_run or dry_run):
         raise InputError("there is nothing to train on; give a prepared data set with --data")
+    group = worker_group(workers, float(cpus or 1), float(gpus), patience)
 
     from gkm.storage import absolute, join
-    from gkm.study.execution.workers import WorkerGroup
     from gkm.study.single.launch import Launch
     from gkm.study.single.repeating import compared, data_of, find_run
     from gkm.tracking import open_tracking
 
     tracking = open_tracking(workspace, tracking_uri, storage)
-    first = None
+    folder = absolute(join(storage or workspace, "trials"))
+    first, initial = None, _initial(tracking, init) if init else None
+    settings = _settings(config, assignments or [], initial)
     if from_run:
         tracking.must_exist()
         first = find_run(tracking, from_run)
         settings, data = first.config, data_of(tracking, first, absolute(data) if data else None)
+        initial = _initial_of(first, folder)
     if dry_run:
         say(settings.to_json().rstrip())
         return
-    place = node_cache(cache, cache_limit, workspace, ray_address if workers > 1 else "local")
-    launch = Launch(settings, absolute(data or ""), absolute(join(storage or workspace, "trials")), tracking, place)
-    group = WorkerGroup(workers, gpus=float(gpus)) if workers > 1 else None
-    launch.check(group)
+    place = node_cache(cache, cache_limit, workspace, ray_address if group.workers > 1 else "local")
+    launch = Launch(settings, absolute(data or ""), folder, tracking, place, initial=initial)
+    several = group if group.workers > 1 else None
+    launch.check(several)
     if first:
         launch = launch.repeat(first.run_id)
-    record = _trained(launch, group, ray_address)
+    if cpus and several is None:
+        _use_threads(cpus)
+    record = _trained(launch, several, ray_address)
     _show(record, settings.training.epochs)
     _compare(record, launch)
     if first:
@@ -94,6 +117,45 @@ def main(
     else:
         say("register these weights as challenger: the same command with --register")
     say(f"look at the run: {tracking.ui_link(record.run_id)}")
+
+
+def _initial(tracking: "Tracking", selector: str) -> "Initial":
+    """The network to begin with."""
+    from gkm.errors import InputError
+    from gkm.registry import load
+    from gkm.study.single.initial import Initial
+
+    try:
+        loaded = load(tracking, selector)
+    except InputError as error:
+        if Path(selector).is_dir() or selector.startswith("s3://"):
+            raise
+        raise InputError(f"--init {selector}: is no folder of weights, and no registered model ({error})") from None
+    return Initial(loaded.model, loaded.name)
+
+
+def _initial_of(record: "TrialRecord", folder: str) -> "Initial | None":
+    """What the run of `record` began with, if it was not random: its trial keeps a copy in `folder`."""
+    from gkm.storage import join
+    from gkm.study.single.initial import INIT, read_initial
+
+    return read_initial(join(folder, record.trial_id), record.tags[INIT]) if INIT in record.tags else None
+
+
+def _settings(config: Path | None, assignments: list[str], initial: "Initial | None") -> "TrialConfig":
+    """All settings; those of the network are `initial`'s where nothing else is said."""
+    from gkm.config import TrialConfig
+
+    settings = TrialConfig.from_file(config) if config else TrialConfig()
+    if initial is not None and config is None:
+        settings = settings.model_copy(update={"model": initial.network.config})
+    return settings.with_assignments(assignments)
+
+
+def _use_threads(count: int) -> None:
+    import torch
+
+    torch.set_num_threads(count)
 
 
 def _trained(launch: "Launch", group: "WorkerGroup | None", ray_address: str) -> "TrialRecord":

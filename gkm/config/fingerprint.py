@@ -28,6 +28,9 @@ FIRST_SETTINGS: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 """Section -> the settings of the first version, of GKMNet where it is "model". Never to be changed."""
 
+PRACTICAL: Mapping[str, frozenset[str]] = {"training": frozenset({"checkpoint_minutes"})}
+"""Section -> settings of how a trial is run, on which no result depends: they identify nothing."""
+
 
 def fingerprint(settings: Settings) -> str:
     """Twelve hexadecimal digits of `settings`, whose fields are sections."""
@@ -46,7 +49,9 @@ def identifying(settings: Settings) -> dict[str, dict[str, Any]]:
         always = FIRST_SETTINGS.get(section, frozenset())
         if section == "model" and kind_of(content) != DEFAULT_KIND:
             always = frozenset({"kind"})
+        never = PRACTICAL.get(section, frozenset())
         values, defaults = content.model_dump(mode="json"), type(content)().model_dump(mode="json")
-        if kept := {name: value for name, value in values.items() if name in always or value != defaults[name]}:
+        kept = {name: value for name, value in values.items() if name in always or value != defaults[name]}
+        if kept := {name: value for name, value in kept.items() if name not in never}:
             found[section] = kept
     return found

@@ -74,6 +74,8 @@ class TrainingConfig(Settings):
     """Pieces in which a worker computes the gradient of its crops, to need less memory; the same step."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the moving average of the weights, which is validated and kept in their place; 0: no average."""
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
+    """Longest time without a checkpoint, within epochs, too; 0: only after validated epochs. Identifies nothing."""
 
 
 class TrialConfig(Settings):
@@ -156,11 +158,12 @@ class TrialConfig(Settings):
         return self.with_values(parse_assignments(assignments, example="model.width=8"), source="--set")
 
     def flat(self) -> dict[str, Any]:
-        """Dotted path -> value, in a fixed order."""
+        """Dotted path -> value of all settings that a result depends on, in a fixed order."""
         return {
             f"{section}.{field}": value
             for section, fields in self.model_dump(mode="json").items()
             for field, value in fields.items()
+            if field not in fingerprint.PRACTICAL.get(section, frozenset())
         }
 
     def to_json(self) -> str:
@@ -168,7 +171,7 @@ class TrialConfig(Settings):
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change when, and only when, a setting changes; see `gkm.config.fingerprint`.
+        """Twelve hexadecimal digits that change when, and only when, `flat` does; see `gkm.config.fingerprint`.
 
         They stay the same when the project gets new settings.
         """
@@ -201,7 +204,8 @@ def setting_paths(kind: str | None = None) -> tuple[str, ...]:
     """Dotted paths of all settings, such as "model.width", with the network `kind`; left out: with any network."""
     settings = [settings_class(name) for name in ((kind,) if kind is not None else network_kinds())]
     network = [f"model.{name}" for found in settings if found is not None for name in found.model_fields]
-    others = [path for path in TrialConfig().flat() if not path.startswith("model.")]
+    others = [f"{name}.{field}" for name, fields in TrialConfig().model_dump().items() for field in fields]
+    others = [path for path in others if not path.startswith("model.")]
     return tuple(dict.fromkeys([*network, *others]))
 
 

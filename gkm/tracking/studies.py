@@ -58,6 +58,10 @@ class TrialRun:
         """See `Tracking.log_file`."""
         self.tracking.log_file(self.run_id, path, folder)
 
+    def note(self, text: str) -> None:
+        """Keep what a user should know of this trial, such as that a checkpoint was damaged; earlier text goes."""
+        self.tracking.set_tags(self.run_id, {"gkm.notes": text})
+
     def finish(self, status: Status, reason: str | None = None) -> None:
         """See `Tracking.finish`."""
         self.tracking.finish(self.run_id, status, reason)

@@ -2,9 +2,9 @@
 
 A weights directory holds `model.safetensors` and `model.json` (the settings of the network, its kind among them). A
 checkpoint directory is a weights directory with `state.json` (epoch, history, what else resumes training) and
-`optimizer.safetensors` beside them, `average.safetensors` where training averages its weights, and `SHA256SUMS`,
-written last, which covers every file: a directory without it was never finished. `gkm.training.store` says where they
-are kept.
+`optimizer.safetensors` beside them, `average.safetensors` where training averages its weights, `random.safetensors`
+where it stands within an epoch, and `SHA256SUMS`, written last, which covers every file: a directory without it was
+never finished. `gkm.training.store` says where they are kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,12 @@ WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "model.json"
 OPTIMIZER_NAME = "optimizer.safetensors"
 AVERAGE_NAME = "average.safetensors"
+RANDOM_NAME = "random.safetensors"
 STATE_NAME = "state.json"
 SUMS_NAME = "SHA256SUMS"
 CHECKPOINT_NAMES = (WEIGHTS_NAME, CONFIG_NAME, OPTIMIZER_NAME, STATE_NAME)
 """Of every checkpoint."""
+_OPTIONAL = (AVERAGE_NAME, RANDOM_NAME)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Checkpoint:
     state: dict[str, Any]
     average: dict[str, Tensor] | None = None
     """The averaged weights; None: training does not average."""
+    random: dict[str, Tensor] = field(default_factory=dict)
+    """States of the generators of random numbers, as bytes; empty at the end of an epoch."""
 
 
 def save_weights(model: Network, directory: Path) -> Path:
@@ -91,19 +95,22 @@ def save_checkpoint(
     directory: Path,
     *,
     average: Mapping[str, Tensor] | None = None,
+    random: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write a checkpoint into `directory`; it counts as complete only once `SHA256SUMS` is there."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / SUMS_NAME).unlink(missing_ok=True)
-    tensors, plain = _split_optimizer(optimizer.state_dict())
+    moments, plain = _split_optimizer(optimizer.state_dict())
     save_weights(model, directory)
-    write_tensors(tensors, directory / OPTIMIZER_NAME)
+    write_tensors(moments, directory / OPTIMIZER_NAME)
     text = json.dumps({"optimizer": plain, "training": dict(state)}) + "\n"
     atomic.write_whole(directory / STATE_NAME, text.encode())
-    if average is None:
-        return seal(directory, CHECKPOINT_NAMES)
-    write_tensors(_contiguous(average), directory / AVERAGE_NAME)
-    return seal(directory, (*CHECKPOINT_NAMES, AVERAGE_NAME))
+    names = list(CHECKPOINT_NAMES)
+    for name, tensors in ((AVERAGE_NAME, average), (RANDOM_NAME, random)):
+        if tensors is not None:
+            write_tensors(_contiguous(tensors), directory / name)
+            names.append(name)
+    return seal(directory, names)
 
 
 def seal(directory: Path, names: Sequence[str]) -> Path:
@@ -144,8 +151,8 @@ def load_checkpoint(directory: Path) -> Checkpoint:
         )
     state = json.loads((directory / STATE_NAME).read_text())
     optimizer = _join_optimizer(load_file(directory / OPTIMIZER_NAME), state["optimizer"])
-    average = load_file(directory / AVERAGE_NAME) if (directory / AVERAGE_NAME).exists() else None
-    return Checkpoint(load_file(directory / WEIGHTS_NAME), optimizer, state["training"], average)
+    average, random = (load_file(directory / name) if (directory / name).exists() else None for name in _OPTIONAL)
+    return Checkpoint(load_file(directory / WEIGHTS_NAME), optimizer, state["training"], average, random or {})
 
 
 def training_state(text: bytes) -> dict[str, Any]:

@@ -14,10 +14,13 @@ import torch
 from torch import nn
 
 from gkm.training.batch_norm import with_global_statistics
+from gkm.training.course.leaving import Leaving, Wish, never
 from gkm.training.store import TrialStore
 
 Value = TypeVar("Value")
 _ON_EVERY_WORKER = "raised on every worker"
+LOOKS_PER_PREEMPTION = 5
+"""Looks of workers at what is asked of them, about a second apart, for each at whether a node is about to go."""
 
 
 class TrainingContext(Protocol):
@@ -37,6 +40,12 @@ class TrainingContext(Protocol):
 
     def gather(self, values: Sequence[Value]) -> list[Value]:
         """The values of all workers, in the order of their ranks, on every one."""
+
+    def leaving(self) -> bool:
+        """Whether this process knows that it is to leave: soon after a step, with a checkpoint."""
+
+    def wish(self) -> Wish:
+        """What is asked of this process now; called between the same steps on every worker."""
 
     def resumed(self, history: Sequence[Mapping[str, float]], note: str | None) -> None:
         """Called once, before the first epoch: the validated epochs that are in the store, and what is to be said.
@@ -90,12 +99,19 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 class _Reporting:
-    """What all contexts do about reports: those of resumed epochs, and the note."""
+    """What all contexts do about reports (those of resumed epochs, the note) and about being asked to leave."""
 
-    def __init__(self, store: TrialStore, known_epoch: int) -> None:
+    def __init__(self, store: TrialStore, known_epoch: int, leaving: Leaving) -> None:
         self.store = store
         self._known_epoch = known_epoch
         self._note: str | None = None
+        self._leaving = leaving
+
+    def leaving(self) -> bool:
+        return self._leaving()
+
+    def wish(self) -> Wish:
+        return Wish.LEAVE if self._leaving() else Wish.NOTHING
 
     def resumed(self, history: Sequence[Mapping[str, float]], note: str | None) -> None:
         self._note = note
@@ -118,8 +134,8 @@ class _SingleProcess(_Reporting):
     rank = 0
     world_size = 1
 
-    def __init__(self, store: TrialStore, known_epoch: int = 0) -> None:
-        super().__init__(store, known_epoch)
+    def __init__(self, store: TrialStore, known_epoch: int = 0, leaving: Leaving = never) -> None:
+        super().__init__(store, known_epoch, leaving)
         self.device = best_device()
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -135,8 +151,13 @@ class _SingleProcess(_Reporting):
 class LocalContext(_SingleProcess):
     """A plain process; `on_report` hears of every validated epoch, after a restart of the earlier ones again."""
 
-    def __init__(self, store: TrialStore, on_report: Callable[[Mapping[str, Any]], None] | None = None) -> None:
-        super().__init__(store)
+    def __init__(
+        self,
+        store: TrialStore,
+        on_report: Callable[[Mapping[str, Any]], None] | None = None,
+        leaving: Leaving = never,
+    ) -> None:
+        super().__init__(store, leaving=leaving)
         self._on_report = on_report
 
     def _send(self, metrics: dict[str, Any]) -> None:
@@ -157,9 +178,15 @@ class GroupContext(_Reporting):
     """One process of a `torch.distributed` group: the same experiment as in one, see docs/training.md."""
 
     def __init__(
-        self, store: TrialStore, rank: int, world_size: int, device: torch.device, known_epoch: int = 0
+        self,
+        store: TrialStore,
+        rank: int,
+        world_size: int,
+        device: torch.device,
+        known_epoch: int = 0,
+        leaving: Leaving = never,
     ) -> None:
-        super().__init__(store, known_epoch)
+        super().__init__(store, known_epoch, leaving)
         self.rank, self.world_size, self.device = rank, world_size, device
         if device.type == "cuda":
             torch.cuda.set_device(device)  # where NCCL puts the objects that are gathered
@@ -192,14 +219,31 @@ class GroupContext(_Reporting):
 
 
 class RayTrainContext(GroupContext):
-    """One worker of a Ray Train group."""
+    """One worker of a Ray Train group; a node that is about to be taken away is answered with a checkpoint."""
 
-    def __init__(self, store: TrialStore, known_epoch: int = 0) -> None:
+    def __init__(self, store: TrialStore, known_epoch: int = 0, leaving: Leaving = never) -> None:
         from ray import train
         from ray.train.torch import get_device
 
         context = train.get_context()
-        super().__init__(store, context.get_world_rank(), context.get_world_size(), get_device(), known_epoch)
+        size = context.get_world_size()
+        super().__init__(store, context.get_world_rank(), size, get_device(), known_epoch, leaving)
+        self._looks = 0
+        self._warned: object = None
+        """What Ray said of nodes that go, as far as it was answered."""
+
+    def wish(self) -> Wish:
+        own = super().wish()
+        self._looks += 1
+        if self._looks % LOOKS_PER_PREEMPTION:
+            return own
+        from ray import train
+
+        warned = train.get_preemption_info()  # workers wait for each other here
+        if warned is None or warned == self._warned:
+            return own
+        self._warned = warned
+        return max(own, Wish.CHECKPOINT)
 
     def _send(self, metrics: dict[str, Any]) -> None:
         from ray import train

@@ -1,11 +1,11 @@
-"""Batches of one epoch in; optimiser steps taken, the loss of each step out.
+"""Batches of one epoch, or of its rest, in; optimiser steps taken, the loss of each step out.
 
 A step is the same on one worker or several, in one piece or in several (`training.accumulate`): see docs/training.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -19,8 +19,11 @@ from gkm.networks.network import Progress
 from gkm.training.average import WeightAverage
 from gkm.training.batch_norm import has_batch_norm
 from gkm.training.context import TrainingContext
+from gkm.training.course.memory import BatchTooLargeError, is_out_of_memory, largest_share, too_large
+from gkm.training.course.position import StepLosses, random_state, set_random_state
 from gkm.training.dropout import Share, with_shared_dropout
 from gkm.training.recomputing import recomputed_parts, recomputing
+from gkm.training.usage import Pace
 
 
 class PairedBatch(Protocol):
@@ -33,9 +36,9 @@ class PairedBatch(Protocol):
 
 
 class BatchSource(Protocol):
-    """Batches that depend on the epoch's number alone, so that a resumed epoch repeats itself."""
+    """Batches that depend on their epoch and number alone, so that a resumed epoch goes on with the same ones."""
 
-    def epoch(self, epoch: int) -> Iterator[PairedBatch]: ...
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[PairedBatch]: ...
 
 
 class Trainer:
@@ -61,13 +64,25 @@ class Trainer:
         self._pieces = 1 if whole else pieces
         self._recomputed = recomputed_parts(model) if whole and pieces > 1 else []
         self._wrapped = context.wrap(model)
+        self.pace = Pace()
 
     def train(
-        self, batches: BatchSource, epoch: int, learning_rate: float, average: WeightAverage | None = None
-    ) -> list[float]:
-        """One pass over the batches; the loss of each step, on this worker's crops. `average` follows every step.
+        self,
+        batches: BatchSource,
+        epoch: int,
+        learning_rate: float,
+        losses: StepLosses,
+        *,
+        average: WeightAverage | None = None,
+        random: Mapping[str, Tensor] | None = None,
+        after_step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Pass over the batches of an epoch from `losses.batches` on, whose own losses are added to `losses`.
 
-        The device is asked once, at the end, so that it is never waited for in between; losses may be no numbers.
+        `random` is where random numbers stand in the middle of an epoch. `average` follows every step, and
+        `after_step` is called after each; what it raises ends the epoch there.
+
+        Raises BatchTooLargeError where the memory does not suffice.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
@@ -75,13 +90,17 @@ class Trainer:
         cost = cost_name(self._config.loss.schedule, epoch, training.epochs)
         # What a network draws while it trains (dropout) depends on the epoch alone: one that is resumed repeats itself.
         torch.manual_seed(training.seed * 1_000_003 + epoch)
+        if random:
+            set_random_state(self._context.device, random)
         self._model.train()
-        losses = []
-        for batch in batches.epoch(epoch):
-            losses.append(self._step(batch, cost, Progress(epoch, training.epochs)))
+        for batch in self.pace.waited_for(batches.epoch(epoch, losses.batches)):
+            loss = self._step(batch, cost, Progress(epoch, training.epochs))
             if average is not None:
                 average.update()
-        return [float(loss) for loss in torch.stack(losses).tolist()] if losses else []
+            losses.add(loss)
+            self.pace.count(len(batch.sharp_B3HW) * self._context.world_size)
+            after_step()
+        losses.settle()
 
     def _step(self, batch: PairedBatch, cost: str, progress: Progress) -> Tensor:
         """One optimiser step; the loss of this worker's share, on its device."""
@@ -89,7 +108,14 @@ class Trainer:
         input_BCHW = batch.input_BCHW.to(device, non_blocking=True)
         sharp_B3HW = batch.sharp_B3HW.to(device, non_blocking=True)
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._gradients(input_BCHW, sharp_B3HW, cost, progress)
+        try:
+            loss = self._gradients(input_BCHW, sharp_B3HW, cost, progress)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            loss = None
+        if loss is None:  # outside of the handler, which would hold on to what has to be freed first
+            raise self._too_large(input_BCHW, sharp_B3HW, cost, progress)
         if (largest := self._config.optim.clip_norm) is not None:
             nn.utils.clip_grad_norm_(self._model.parameters(), largest)
         self._optimizer.step()
@@ -101,11 +127,11 @@ class Trainer:
         ahead, total = self._context.rank * crops, self._context.world_size * crops
         size = -(-crops // self._pieces)
         starts = range(0, crops, size)
-        random = _random_state(self._context.device) if self._draws and len(starts) > 1 else None
+        random = random_state(self._context.device) if self._draws and len(starts) > 1 else None
         losses = []
         for start in starts:
             if random is not None:
-                _set_random_state(self._context.device, random)
+                set_random_state(self._context.device, random)
             blurred, sharp = input_BCHW[start : start + size], sharp_B3HW[start : start + size]
             with self._share.of(ahead + start, len(blurred), total), self._exchange(last=start == starts[-1]):
                 loss = self._loss(blurred, sharp, cost, progress)
@@ -114,6 +140,18 @@ class Trainer:
                 loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
             losses.append(loss.detach())
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _too_large(self, input_BCHW: Tensor, sharp_B3HW: Tensor, cost: str, progress: Progress) -> BatchTooLargeError:
+        """The error for a share that does not fit; how many of its crops do is tried out where no worker waits."""
+
+        def attempt(crops: int) -> None:
+            self._optimizer.zero_grad(set_to_none=True)
+            self._gradients(input_BCHW[:crops], sharp_B3HW[:crops], cost, progress)
+
+        fitting = largest_share(attempt, len(input_BCHW)) if self._context.world_size == 1 else None
+        return BatchTooLargeError(
+            too_large(self._config, self._context, fitting, pieces=not has_batch_norm(self._model))
+        )
 
     def _loss(self, input_BCHW: Tensor, sharp_B3HW: Tensor, cost: str, progress: Progress) -> Tensor:
         bfloat16 = self._config.training.precision == "bfloat16"
@@ -130,14 +168,3 @@ class Trainer:
             return nullcontext()
         held: AbstractContextManager[None] = self._wrapped.no_sync()
         return held
-
-
-def _random_state(device: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-
-
-def _set_random_state(device: torch.device, state: Tensor) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    else:
-        torch.set_rng_state(state)

@@ -5,51 +5,39 @@ It knows a `TrainingContext` and a `BatchSource`, never Ray, MLflow or S3.
 
 from __future__ import annotations
 
-import math
+import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from torch import nn
 
 from gkm.config import TrialConfig
 from gkm.errors import InputError
-from gkm.losses import cost_name, learning_rate_at
+from gkm.losses import learning_rate_at
 from gkm.networks import Network
 from gkm.training.average import WeightAverage
-from gkm.training.best import PhotographScore, save_best
-from gkm.training.checkpoint import Checkpoint, save_checkpoint
 from gkm.training.context import TrainingContext, from_first
+from gkm.training.course.divergence import Describe, TrainingDivergedError, diverged, refuse_divergence
+from gkm.training.course.keeping import Draw, Validation, finish_keeping, is_kept, judged, keep_epoch, keep_position
+from gkm.training.course.leaving import Left, Wish
+from gkm.training.course.lookout import Lookout
+from gkm.training.course.position import Position, StepLosses
+from gkm.training.course.state import TrainingState
 from gkm.training.epoch import BatchSource, Trainer
 from gkm.training.resuming import Identity, read_checkpoint
 from gkm.training.selection import Selection
 from gkm.training.usage import Usage
 
+__all__ = ["Draw", "Left", "Metrics", "TrainingDivergedError", "Validate", "Validation", "fit"]
+
 Metrics = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What the network scores after an epoch, the same on every worker."""
-
-    metrics: Mapping[str, float]
-    photographs: tuple[PhotographScore, ...] = ()
-    """In the order of the data set."""
-
-
 Validate = Callable[[Network], Validation]
 """Scores the network on the validation photographs; called on every worker at the same epochs.
 
-Raises FloatingPointError, on every worker, where a restored photograph has values that are not finite."""
-Draw = Callable[[int, Network], bytes | None]
-"""A picture (PNG) of restored photographs, if the validation of that number, counted from 1, is to have one."""
-
-
-class TrainingDivergedError(RuntimeError):
-    """Training has left the realm of numbers; the message says where and what to change."""
+Raises, on every worker, FloatingPointError where a restored photograph has values that are not finite, and Left where
+the context was asked to leave meanwhile."""
 
 
 def fit(
@@ -61,95 +49,173 @@ def fit(
     *,
     selection: Selection | None = None,
     data: str | None = None,
+    init: str | None = None,
     draw: Draw | None = None,
+    describe: Describe | None = None,
 ) -> list[Metrics]:
     """Train `model` in place for `config.training.epochs` epochs and return the metrics of every validated epoch.
 
     With `training.ema` it is the average of the weights that is validated and kept, and that `model` has in the end.
 
-    Resumes from the newest whole checkpoint in the context's store; `data` is the fingerprint of the data set, for
-    checkpoints to be recognised by. Each entry holds "epoch" (1-based), "train/loss", "learning_rate", what `validate`
-    measures, "seconds" (of training and validation since epoch 1, over all resumptions), "time" (Unix seconds at which
-    the epoch was first finished), what `Usage` measures, "best/epoch" and "best/METRIC": of the weights that are kept.
+    Resumes from the newest whole checkpoint in the context's store, within an epoch too. Checkpoints are recognised by
+    `data`, the fingerprint of the data set, and `init`, the digest of the weights that `model` has where they are not
+    random. `describe` names what a batch shows that diverges.
+
+    Each entry holds "epoch" (1-based), "train/loss", "learning_rate", what `validate` measures, "seconds" (of training
+    and validation since epoch 1, over all resumptions), "time" (Unix seconds at which the epoch was first finished),
+    what `Usage` and `Pace` measure, "best/epoch" and "best/METRIC": of the weights that are kept.
 
     Raises TrainingDivergedError when losses, weights or restored photographs are no longer finite, InputError where
-    the checkpoint belongs to something else, OSError where the store cannot be written; on every worker alike.
+    the checkpoint belongs to something else, OSError where the store cannot be written, Left where the context was
+    asked to leave, with a checkpoint of that moment: on every worker alike. Raises BatchTooLargeError on a worker
+    whose memory does not suffice.
     """
     selection = selection or Selection()
-    identity = Identity(config, selection, data)
+    identity = Identity(config, selection, data, init)
     model.to(context.device)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=config.optim.learning_rate, fused=True)
     trainer = Trainer(model, optimizer, config, context)
     average = WeightAverage(model, config.training.ema) if config.training.ema else None
-    checkpoint, note = from_first(context, partial(read_checkpoint, context.store, identity), InputError)
-    history = _restore(model, optimizer, average, checkpoint) if checkpoint else []
-    context.resumed(history, note)
+    state = TrainingState(model, optimizer, average, identity, context.device)
+    checkpoint, notes = from_first(context, partial(read_checkpoint, context.store, identity), InputError)
+    if checkpoint:
+        state.restore(checkpoint)
+    state.notes += [note for note in notes if note not in state.notes]
+    context.resumed(state.history, "; ".join(notes) or None)
 
-    usage = Usage(context.device)
-    epochs = config.training.epochs
-    seconds_before = history[-1]["seconds"] if history else 0.0
-    started = time.monotonic()
-    losses: list[float] = []
-    for epoch in range(int(history[-1]["epoch"]) if history else 0, epochs):
-        learning_rate = learning_rate_at(config.optim, epoch, epochs)
-        own_losses = trainer.train(batches, epoch, learning_rate, average)
-        losses.append(_mean_loss(context, model, own_losses, config, epoch))
-        if (epoch + 1) % config.training.validate_every and epoch + 1 < epochs:
-            continue
-        validation = _validated(model, validate, average, config, epoch)
-        metrics: Metrics = {
-            "epoch": float(epoch + 1),
-            "train/loss": sum(losses) / len(losses),
-            "learning_rate": learning_rate,
-            **validation.metrics,
-            "seconds": seconds_before + time.monotonic() - started,
-            "time": time.time(),
-            **usage.measure(),
-        }
-        losses.clear()
-        metrics |= _best(selection, metrics, history)
-        history.append(metrics)
-        keep = partial(_keep, context, model, optimizer, average, identity, history, validation, draw)
-        from_first(context, keep, InputError, OSError)
-        context.report(metrics)
+    course = _Course(trainer, batches, validate, config, context, selection, state, draw, describe)
+    try:
+        while state.position.epoch < config.training.epochs:
+            course.train_epoch()
+        course.report()
+    except Exception:
+        course.give_up()
+        raise
     if average is not None:
         average.write()
     model.eval()
-    return history
+    return state.history
 
 
-def _validated(
-    model: Network, validate: Validate, average: WeightAverage | None, config: TrialConfig, epoch: int
-) -> Validation:
-    model.eval()
-    try:
-        with _judged(average):
-            return validate(model)
-    except FloatingPointError as error:
-        raise _diverged(f"{error} after epoch {epoch + 1}", config) from None
+@dataclass
+class _Course:
+    """The epochs of a training, from where its state stands on."""
 
+    trainer: Trainer
+    batches: BatchSource
+    validate: Validate
+    config: TrialConfig
+    context: TrainingContext
+    selection: Selection
+    state: TrainingState
+    draw: Draw | None
+    describe: Describe | None
+    started: float = field(default_factory=time.monotonic)
+    unreported: Metrics | None = None
+    """The newest epoch, while the store does not have it yet."""
 
-def _judged(average: WeightAverage | None) -> AbstractContextManager[None]:
-    """Within the block, the network has the weights that are validated and kept."""
-    return nullcontext() if average is None else average.applied()
+    def __post_init__(self) -> None:
+        self.lookout = Lookout(self.context, self.config.training.checkpoint_minutes)
+        self.usage = Usage(self.context.device)
 
+    @property
+    def seconds(self) -> float:
+        """Of training and validation since epoch 1."""
+        return self.state.seconds + time.monotonic() - self.started
 
-def _restore(
-    model: Network, optimizer: torch.optim.Optimizer, average: WeightAverage | None, checkpoint: Checkpoint
-) -> list[Metrics]:
-    """Load `checkpoint` into `model`, `optimizer` and `average`; returns the history it carries."""
-    model.load_state_dict(checkpoint.weights)
-    if average is not None and checkpoint.average is not None:
-        average.restore(checkpoint.average, checkpoint.state["average_updates"])
-    optimizer.load_state_dict(checkpoint.optimizer)
-    for parameter, entries in optimizer.state.items():
-        for key, value in entries.items():
-            # The fused optimiser reads memory as it lies, so moments must lie as their weights do (channels last).
-            if value.shape == parameter.shape:
-                entries[key] = torch.empty_like(parameter).copy_(value)
-    history: list[Metrics] = checkpoint.state["history"]
-    return history
+    def train_epoch(self) -> None:
+        """Train for what is left of an epoch, validate, keep and report it if it is one of those."""
+        state, training = self.state, self.config.training
+        epoch = state.position.epoch
+        learning_rate = learning_rate_at(self.config.optim, epoch, training.epochs)
+        losses = StepLosses(state.position.batch, state.position.total)
+        self.trainer.train(
+            self.batches,
+            epoch,
+            learning_rate,
+            losses,
+            average=state.average,
+            random=state.random,
+            after_step=partial(self._after_step, losses),
+        )
+        state.random = {}
+        self._settle(losses)
+        mean_losses = [*state.position.losses, state.position.total / losses.batches]
+        if (epoch + 1) % training.validate_every and epoch + 1 < training.epochs:
+            state.position = Position(epoch + 1, losses=mean_losses)
+            return
+        validation = self._validated(epoch)
+        metrics: Metrics = {
+            "epoch": float(epoch + 1),
+            "train/loss": sum(mean_losses) / len(mean_losses),
+            "learning_rate": learning_rate,
+            **validation.metrics,
+            "seconds": self.seconds,
+            "time": time.time(),
+            **self.usage.measure(),
+            **self.trainer.pace.measure(),
+        }
+        state.history.append(metrics | _best(self.selection, metrics, state.history))
+        state.position = Position(epoch + 1)
+        self.report()
+        keep_epoch(self.context, state, validation, self.draw, self.seconds)
+        self.lookout.kept()
+        self.unreported = state.history[-1]
+        if is_kept(self.context):
+            self.report()
+
+    def report(self) -> None:
+        """Report the newest epoch, unless that was done, once the store has it."""
+        metrics, self.unreported = self.unreported, None
+        finish_keeping(self.context)
+        if metrics is not None:
+            self.context.report(metrics)
+
+    def give_up(self) -> None:
+        """Training ends early: what was kept is brought to its place all the same."""
+        try:
+            self.context.store.wait()
+        except (InputError, OSError) as error:
+            logging.getLogger(__name__).warning("%s", error)
+
+    def _after_step(self, losses: StepLosses) -> None:
+        """Write a checkpoint if one is due or asked for; raises Left if that is to be the last."""
+        wish = self.lookout.after_step()
+        if self.unreported is not None and self.lookout.idle:
+            self.report()
+        if wish is Wish.NOTHING:
+            return
+        self._settle(losses)
+        self._keep_position()
+        if wish is Wish.LEAVE:
+            self.report()
+            raise Left(f"left after epoch {self.state.position.epoch + 1}, batch {self.state.position.batch}")
+
+    def _settle(self, losses: StepLosses) -> None:
+        """Bring the position up to the last step, whose weights are checked."""
+        refuse_divergence(self.context, self.state.model, losses, self.config, self.state.position.epoch, self.describe)
+        (total,) = self.context.sum([losses.total])
+        self.state.position.batch = losses.batches
+        self.state.position.total = total / self.context.world_size
+
+    def _keep_position(self) -> None:
+        self.report()
+        keep_position(self.context, self.state, self.seconds)
+        self.lookout.kept()
+
+    def _validated(self, epoch: int) -> Validation:
+        model = self.state.model
+        model.eval()
+        try:
+            with judged(self.state.average):
+                return self.validate(model)
+        except FloatingPointError as error:
+            raise diverged(f"{error} after epoch {epoch + 1}", self.config) from None
+        except Left:
+            self._keep_position()  # after the epoch's last batch: what is left of it is the validation
+            self.report()
+            raise
 
 
 def _best(selection: Selection, metrics: Metrics, history: list[Metrics]) -> Metrics:
@@ -159,66 +225,3 @@ def _best(selection: Selection, metrics: Metrics, history: list[Metrics]) -> Met
     if "best/epoch" in before and not selection.is_better(value, before[selection.best_key]):
         return {"best/epoch": before["best/epoch"], selection.best_key: before[selection.best_key]}
     return {"best/epoch": metrics["epoch"], selection.best_key: value}
-
-
-def _keep(
-    context: TrainingContext,
-    model: Network,
-    optimizer: torch.optim.Optimizer,
-    average: WeightAverage | None,
-    identity: Identity,
-    history: list[Metrics],
-    validation: Validation,
-    draw: Draw | None,
-) -> None:
-    """Put the newest epoch into the store. The order matters: see `gkm.training.store`."""
-    store, newest = context.store, history[-1]
-    epoch = int(newest["epoch"])
-    with _judged(average):
-        if draw and (picture := draw(len(history), model)) is not None:
-            store.save_picture(epoch, picture)
-        if newest["best/epoch"] == epoch:
-            store.save_best(epoch, partial(save_best, model, validation.photographs))
-    state = {"history": history, **identity.state()}
-    averaged = None
-    if average is not None:
-        averaged, state["average_updates"] = average.tensors(), average.updates
-    store.save_checkpoint(epoch, partial(save_checkpoint, model, optimizer, state, average=averaged))
-    store.prune(
-        {int(metrics["epoch"]) for metrics in history[-2:]},
-        {int(metrics["best/epoch"]) for metrics in history[-2:] if "best/epoch" in metrics},
-    )
-
-
-def _mean_loss(context: TrainingContext, model: Network, losses: list[float], config: TrialConfig, epoch: int) -> float:
-    """The mean over the steps of an epoch and over workers.
-
-    A worker that meets a loss that is no number goes on to the end of the epoch, where the others learn of it: they
-    would wait for its gradients for ever. Raises TrainingDivergedError, on all, with the step at which it began.
-    """
-    steps = len(losses)
-    failures: list[tuple[int, str]] = []
-    if (bad := next((step for step, loss in enumerate(losses) if not math.isfinite(loss)), None)) is not None:
-        cost = cost_name(config.loss.schedule, epoch, config.training.epochs)
-        failures.append((bad, f"the {cost} loss became {losses[bad]} at epoch {epoch + 1}, step {bad + 1}"))
-    elif not _is_finite(model):
-        failures.append((steps, f"the weights are no longer finite after epoch {epoch + 1}"))
-    if everywhere := context.gather(failures):
-        raise _diverged(min(everywhere)[1], config)
-    own = 0.0
-    for loss in losses:  # in order: `sum` rounds otherwise from Python 3.12 on
-        own += loss
-    total, count = context.sum([own, float(steps)])
-    return total / count
-
-
-def _is_finite(model: nn.Module) -> bool:
-    """Weights and statistics."""
-    tensors = (tensor for tensor in model.state_dict().values() if tensor.is_floating_point())
-    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
-
-
-def _diverged(what: str, config: TrialConfig) -> TrainingDivergedError:
-    return TrainingDivergedError(
-        f"{what}; lower optim.learning_rate ({config.optim.learning_rate:g}) or set optim.clip_norm"
-    )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from gkm import storage
 from gkm.storage import atomic
 from gkm.training.checkpoint import SUMS_NAME
+from gkm.training.course.uploads import Uploads
 from gkm.training.scratch import clean, scratch
 
 Write = Callable[[Path], object]
@@ -44,6 +45,13 @@ class Place(Protocol):
 
     def delete_folder(self, name: str) -> None:
         """Nothing happens if it is not there."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was written and deleted is, or has failed."""
+
+    def wait(self) -> None:
+        """Return once all that was written and deleted is; raises what failed."""
 
 
 class LocalPlace:
@@ -89,12 +97,20 @@ class LocalPlace:
             with scratch(self._folder, _HIDDEN) as aside:
                 target.rename(aside / "old")
 
+    @property
+    def idle(self) -> bool:
+        return True
+
+    def wait(self) -> None:
+        pass
+
 
 class RemotePlace:
-    """A prefix in S3."""
+    """A prefix in S3; with `uploads`, what is written there, and deleted, is so later, in order."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, uploads: Uploads | None = None) -> None:
         self._location = location
+        self._uploads = uploads
         clean(Path(tempfile.gettempdir()), _TEMPORARY)
 
     def files(self) -> list[str]:
@@ -104,13 +120,24 @@ class RemotePlace:
         return storage.read_bytes(storage.join(self._location, name))
 
     def write(self, name: str, data: bytes) -> None:
-        storage.write_bytes(storage.join(self._location, name), data)
+        self._do(lambda: storage.write_bytes(storage.join(self._location, name), data))
 
     def write_folder(self, name: str, write: Write) -> None:
-        with scratch(Path(tempfile.gettempdir()), _TEMPORARY) as aside:
+        with ExitStack() as stack:
+            aside = stack.enter_context(scratch(Path(tempfile.gettempdir()), _TEMPORARY))
             write(aside / "new")
-            self.delete_folder(name)
-            storage.upload_folder(aside / "new", storage.join(self._location, name), last=SUMS_NAME)
+            folder = stack.pop_all()  # which stays until it is uploaded
+
+        def upload() -> None:
+            with folder:
+                self._delete(name)
+                storage.upload_folder(aside / "new", storage.join(self._location, name), last=SUMS_NAME)
+
+        try:
+            self._do(upload, folder.close)
+        except BaseException:
+            folder.close()
+            raise
 
     @contextmanager
     def open_folder(self, name: str) -> Iterator[Path]:
@@ -119,12 +146,34 @@ class RemotePlace:
             yield aside / "copy"
 
     def delete_folder(self, name: str) -> None:
+        self._do(lambda: self._delete(name))
+
+    @property
+    def idle(self) -> bool:
+        return self._uploads is None or self._uploads.idle
+
+    def wait(self) -> None:
+        if self._uploads is not None:
+            self._uploads.wait()
+
+    def _do(self, work: Callable[[], object], otherwise: Callable[[], object] = lambda: None) -> None:
+        if self._uploads is None:
+            work()
+        else:
+            self._uploads.put(work, otherwise)
+
+    def _delete(self, name: str) -> None:
         location = storage.join(self._location, name)
         # Without its sums first: what a broken connection leaves of it is unfinished then, not damaged.
         storage.delete(storage.join(location, SUMS_NAME))
         storage.delete(location)
 
 
-def open_place(location: str) -> Place:
-    """The place at `location`; removes what processes of this machine that are no more were writing."""
-    return RemotePlace(location) if storage.is_remote(location) else LocalPlace(Path(location))
+def open_place(location: str, *, background: bool = False) -> Place:
+    """The place at `location`; removes what processes of this machine that are no more were writing.
+
+    `background`: what is written to S3 is uploaded while whoever writes goes on.
+    """
+    if storage.is_remote(location):
+        return RemotePlace(location, Uploads() if background else None)
+    return LocalPlace(Path(location))

@@ -1,7 +1,8 @@
 """What one trial keeps, at a place (a folder or an `s3://` prefix): written by the trial, read by whoever follows it.
 
-    checkpoints/epoch-0000007/   what training goes on from; the newest two
-    best/epoch-0000007/          the best weights and their scores (`gkm.training.best`)
+    checkpoints/epoch-0000007/                 what training goes on from; the newest two
+    checkpoints/epoch-0000007-batch-0000120/   the same within the epoch that follows; the newest
+    best/epoch-0000007/                        the best weights and their scores (`gkm.training.best`)
     pictures/validation-0000007.png
 
 The best weights of an epoch are written before its checkpoint, whose history names them, and older ones are deleted
@@ -16,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from gkm import storage
 from gkm.errors import InputError
@@ -24,7 +25,10 @@ from gkm.training.best import BEST_NAMES, VALIDATION_NAME, PhotographScore, pars
 from gkm.training.checkpoint import CHECKPOINT_NAMES, STATE_NAME, SUMS_NAME, damage, training_state
 from gkm.training.place import Place, Write, open_place
 
-_CHECKPOINT = re.compile(r"(?:checkpoints/)?epoch-(\d+)/")
+At = tuple[int, int]
+"""Where a checkpoint stands: complete epochs, and batches of the next one."""
+
+_CHECKPOINT = re.compile(r"(?:checkpoints/)?epoch-(\d+)(?:-batch-(\d+))?/")
 """Version 0.1.0 kept them right below the place."""
 _BEST = re.compile(r"best/epoch-(\d+)/")
 _PICTURE = re.compile(r"pictures/validation-(\d+)\.png")
@@ -45,8 +49,8 @@ class TrialStore(Protocol):
 
     place: str
 
-    def save_checkpoint(self, epoch: int, write: Write) -> None:
-        """Keep what `write` writes as the checkpoint of `epoch`; an OSError or InputError leaves the others whole."""
+    def save_checkpoint(self, at: At, write: Write) -> None:
+        """Keep what `write` writes as the checkpoint at `at`; an OSError or InputError leaves the others whole."""
 
     def latest_checkpoint(self) -> AbstractContextManager[Found]:
         """The newest whole checkpoint, to be read within a `with` block; unfinished ones count for nothing."""
@@ -57,29 +61,36 @@ class TrialStore(Protocol):
     def save_picture(self, epoch: int, png: bytes) -> None:
         """Keep a picture of restored validation photographs."""
 
-    def prune(self, checkpoints: Collection[int], best: Collection[int]) -> None:
-        """Delete checkpoints and best weights of all other epochs than these."""
+    def prune(self, checkpoints: Collection[At], best: Collection[int]) -> None:
+        """Delete all other checkpoints than these, and the best weights of all other epochs than those."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was saved is where it belongs, or has failed."""
+
+    def wait(self) -> None:
+        """Return once all that was saved is where it belongs; raises OSError or InputError where it cannot be."""
 
 
 class PlacedStore:
     """A `TrialStore` at any `Place`."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, background: bool = False) -> None:
         self.place = place
-        self._files = open_place(place)
+        self._files = open_place(place, background=background)
 
-    def save_checkpoint(self, epoch: int, write: Write) -> None:
-        self._files.write_folder(f"checkpoints/{_folder(epoch)}", write)
+    def save_checkpoint(self, at: At, write: Write) -> None:
+        self._files.write_folder(f"checkpoints/{_folder(*at)}", write)
 
     @contextmanager
     def latest_checkpoint(self) -> Iterator[Found]:
-        damaged: list[int] = []
-        for epoch, name in _finished_checkpoints(self._files.files()):
+        damaged: list[At] = []
+        for at, name in _finished_checkpoints(self._files.files()):
             with self._files.open_folder(name) as directory:
                 if damage(directory, CHECKPOINT_NAMES) is None:
-                    yield Found(directory, _explained(damaged, epoch))
+                    yield Found(directory, _explained(damaged, at))
                     return
-            damaged.append(epoch)
+            damaged.append(at)
         yield Found(None, _explained(damaged, None))
 
     def save_best(self, epoch: int, write: Write) -> None:
@@ -88,29 +99,53 @@ class PlacedStore:
     def save_picture(self, epoch: int, png: bytes) -> None:
         self._files.write(f"pictures/validation-{epoch:07d}.png", png)
 
-    def prune(self, checkpoints: Collection[int], best: Collection[int]) -> None:
+    def prune(self, checkpoints: Collection[At], best: Collection[int]) -> None:
         names = self._files.files()
-        for pattern, kept in ((_CHECKPOINT, checkpoints), (_BEST, best)):
-            for epoch, name in _folders(pattern, names):
-                if epoch not in kept:
+        for pattern, kept in ((_CHECKPOINT, set(checkpoints)), (_BEST, {(epoch, 0) for epoch in best})):
+            for at, name in _folders(pattern, names):
+                if at not in kept:
                     self._files.delete_folder(name)
 
+    @property
+    def idle(self) -> bool:
+        return self._files.idle
 
-def open_store(place: str) -> TrialStore:
-    """The store of a trial at `place`, made when something is kept there."""
-    return PlacedStore(place)
+    def wait(self) -> None:
+        self._files.wait()
+
+
+def open_store(place: str, *, background: bool = False) -> TrialStore:
+    """The store of a trial at `place`, made when something is kept there.
+
+    `background`: saving to S3 returns before it is done, in order; see `TrialStore.wait`.
+    """
+    return PlacedStore(place, background=background)
 
 
 def read_history(place: str) -> list[dict[str, float]]:
     """The validated epochs of a trial as its newest whole checkpoint has them; none if it has no checkpoint yet."""
+    history: list[dict[str, float]] = _newest_state(place).get("history", [])
+    return history
+
+
+def _newest_state(place: str) -> dict[str, Any]:
     files = open_place(place)
     for _, name in _finished_checkpoints(files.files()):
         try:
-            history: list[dict[str, float]] = training_state(_verified(files, place, name, STATE_NAME))["history"]
+            return training_state(_verified(files, place, name, STATE_NAME))
         except InputError:
             continue  # damaged, or deleted meanwhile for a newer one
-        return history
-    return []
+    return {}
+
+
+def newest_checkpoint(place: str) -> At | None:
+    """Where the newest finished checkpoint stands, whole or damaged; None: there is none."""
+    return next((at for at, _ in _finished_checkpoints(open_place(place).files())), None)
+
+
+def read_notes(place: str) -> list[str]:
+    """What a user should know of a trial, as its newest whole checkpoint has it."""
+    return list(_newest_state(place).get("notes", ()))
 
 
 def fetch_best(place: str, epoch: int, to: Path) -> Path:
@@ -140,29 +175,40 @@ def fetch_picture(place: str, epoch: int) -> bytes:
     return open_place(place).read(f"pictures/validation-{epoch:07d}.png")
 
 
-def _folder(epoch: int) -> str:
-    return f"epoch-{epoch:07d}"
+def _folder(epoch: int, batch: int = 0) -> str:
+    return f"epoch-{epoch:07d}" + (f"-batch-{batch:07d}" if batch else "")
 
 
-def _folders(pattern: re.Pattern[str], names: Iterable[str]) -> set[tuple[int, str]]:
-    """(epoch, name) of the folders that the files `names` are in."""
-    return {(int(found[1]), found[0].rstrip("/")) for name in names if (found := pattern.match(name))}
+def _folders(pattern: re.Pattern[str], names: Iterable[str]) -> set[tuple[At, str]]:
+    """Where they stand, and the names, of the folders that the files `names` are in."""
+    matches = (found for name in names if (found := pattern.match(name)))
+    return {((int(found[1]), int((*found.groups(), None)[1] or 0)), found[0].rstrip("/")) for found in matches}
 
 
-def _finished_checkpoints(names: Sequence[str]) -> list[tuple[int, str]]:
-    """(epoch, name) of those that were written to their end, the newest first."""
+def _finished_checkpoints(names: Sequence[str]) -> list[tuple[At, str]]:
+    """Those that were written to their end, the newest first."""
     there = set(names)
     return sorted((found for found in _folders(_CHECKPOINT, names) if f"{found[1]}/{SUMS_NAME}" in there), reverse=True)
 
 
-def _explained(damaged: list[int], epoch: int | None) -> str | None:
+def spoken(at: At) -> str:
+    """Where a checkpoint stands, in words."""
+    epoch, batch = at
+    return f"epoch {epoch}" if not batch else f"epoch {epoch + 1}, batch {batch}"
+
+
+def _explained(damaged: list[At], at: At | None) -> str | None:
     if not damaged:
         return None
-    which, one = " and ".join(str(number) for number in damaged), len(damaged) == 1
-    what = f"checkpoint of epoch {which} is damaged" if one else f"checkpoints of epochs {which} are damaged"
-    if epoch is None:
+    if len(damaged) == 1:
+        what = f"checkpoint of {spoken(damaged[0])} is damaged"
+    elif any(batch for _, batch in damaged):
+        what = f"checkpoints of {' and '.join(map(spoken, damaged))} are damaged"
+    else:
+        what = f"checkpoints of epochs {' and '.join(str(epoch) for epoch, _ in damaged)} are damaged"
+    if at is None:
         return f"{what}: no checkpoint is whole; training starts anew"
-    return f"{what}; training goes on from epoch {epoch}"
+    return f"{what}; training goes on from {spoken(at)}"
 
 
 def _verified(files: Place, place: str, folder: str, name: str) -> bytes:

@@ -1,14 +1,17 @@
-"""Nothing in; what this process has taken of its machine since the last look out."""
+"""Nothing in; what this process has taken of its machine since the last look, and how fast it was, out."""
 
 from __future__ import annotations
 
 import resource
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
+Item = TypeVar("Item")
 _STATM = Path("/proc/self/statm")
 
 
@@ -28,6 +31,44 @@ class Usage:
         if self._device.type == "cuda":
             metrics["system/gpu_memory_gigabytes"] = torch.cuda.max_memory_allocated(self._device) / 1e9
         return metrics
+
+
+class Pace:
+    """How fast crops pass, over all workers, and the share of that time in which this one waits for them."""
+
+    def __init__(self) -> None:
+        self._crops, self._waited, self._passing = 0, 0.0, 0.0
+
+    def waited_for(self, items: Iterable[Item]) -> Iterator[Item]:
+        """`items`, while it is measured how long each takes to come, and all that is done between them."""
+        began, before, iterator = time.perf_counter(), self._passing, iter(items)
+        try:
+            while True:
+                try:
+                    yield self._next(iterator)
+                except StopIteration:
+                    return
+        finally:
+            self._passing = before + time.perf_counter() - began
+
+    def _next(self, iterator: Iterator[Item]) -> Item:
+        asked = time.perf_counter()
+        try:
+            return next(iterator)
+        finally:
+            self._waited += time.perf_counter() - asked
+
+    def count(self, crops: int) -> None:
+        """So many crops have passed."""
+        self._crops += crops
+
+    def measure(self) -> dict[str, float]:
+        """Metrics since the last time; none where nothing has passed."""
+        crops, waited, passing = self._crops, self._waited, self._passing
+        self._crops, self._waited, self._passing = 0, 0.0, 0.0
+        if not crops or passing <= 0:
+            return {}
+        return {"system/crops_per_second": crops / passing, "system/data_wait_percent": 100 * waited / passing}
 
 
 def _memory_bytes() -> float:

@@ -10,6 +10,7 @@ from gkm.errors import InputError
 
 if TYPE_CHECKING:
     from gkm.data.reading.cache import NodeCache
+    from gkm.study.execution.workers import WorkerGroup
     from gkm.study.record.record import RecordPlace
 
 _COPY_OF_A_JOB = "/runtime_resources/working_dir_files/"
@@ -42,6 +43,17 @@ def _bytes(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit or " "))
 
 
+WORKERS = Annotated[
+    str,
+    typer.Option(
+        metavar="N|MIN:MAX",
+        help="Ray Train workers that train a network together; 1: a plain process. MIN:MAX goes on with fewer where "
+        "nodes are taken away.",
+    ),
+]
+PATIENCE = Annotated[
+    float, typer.Option(min=0, metavar="MINUTES", help="How long several workers wait for nodes to start in.")
+]
 WORKSPACE = Annotated[
     Path,
     typer.Option(
@@ -124,3 +136,14 @@ def node_cache(cache: Path | None, limit_bytes: int | None, workspace: Path, ray
     if cache is None and ray == "local":
         cache = workspace / "cache"
     return NodeCache(None if cache is None else absolute(cache), limit_bytes)
+
+
+def worker_group(workers: str, cpus: float, gpus: float, patience: float) -> "WorkerGroup":
+    """The group that --workers asks for; InputError where it is neither a number nor a range."""
+    from gkm.study.execution.workers import WorkerGroup
+
+    found = re.fullmatch(r"(\d+)(?::(\d+))?", workers.strip())
+    least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= least <= most:
+        raise InputError(f"--workers {workers}: give a number from 1 on, such as 4, or a range, such as 2:4")
+    return WorkerGroup(most, cpus, gpus, least if least < most else None, patience)

@@ -20,7 +20,11 @@ def test_every_setting_of_every_network_is_documented_with_its_default():
         config = TrialConfig().with_values({"model.kind": kind, "data.crop_pixels": 2048})
         expected = {path: str(value) for path, value in config.flat().items() if path.startswith("model.")}
         assert rows_of(part) == expected
-    shared = {path: str(value) for path, value in TrialConfig().flat().items() if not path.startswith("model.")}
+    sections = TrialConfig().model_dump(mode="json")
+    del sections["model"]
+    shared = {
+        f"{section}.{name}": str(value) for section, content in sections.items() for name, value in content.items()
+    }
     assert rows_of(others) == shared
 
 

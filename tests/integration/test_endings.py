@@ -256,3 +256,32 @@ def test_a_server_may_be_away_and_no_password_is_written_anywhere(sweep: Sweep, 
         if path.is_file() and b"geheim" in path.read_bytes()
     ]
     assert found == []
+
+
+def test_a_study_that_is_stopped_leaves_long_epochs_within_them_and_goes_on_there(sweep: Sweep) -> None:
+    long = sweep.space.read_text().replace("crops_per_photo=4", "crops_per_photo=4096")
+    sweep.space.write_text(long.replace("epochs=6", "epochs=6, checkpoint_minutes=0.02"))
+    within = "studies/s/trials/*/checkpoints/*-batch-*/SHA256SUMS"
+
+    def newest() -> dict[str, str]:
+        return {path.parents[2].name: path.parent.name for path in sorted(sweep.workspace.glob(within))}
+
+    process = sweep.start("--concurrent", 1)
+    sweep.wait_for_epochs(process)
+    before = newest()
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=240)
+    assert process.returncode == 143, errors
+    assert "or within it after 8 seconds" in output + errors
+    assert not (sweep.workspace / "studies" / "s" / "leave").exists()
+    left = newest()
+    assert left.keys() == before.keys()
+    assert all(left[trial] > before[trial] for trial in left)
+    again = sweep.start("--concurrent", 1)
+    until = time.monotonic() + 240
+    while newest().keys() != left.keys() or newest() == left:
+        assert again.poll() is None, again.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert all(newest()[trial] >= left[trial] for trial in left), "not from the beginning"
+    sweep.kill_all(again)

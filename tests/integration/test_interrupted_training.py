@@ -51,7 +51,7 @@ class Training:
     def wait_for_epoch(self, epoch: int, process: subprocess.Popen[str]) -> None:
         deadline = time.monotonic() + 240  # on a busy machine an epoch takes long
         while time.monotonic() < deadline and process.poll() is None:
-            kept = [int(path.name[6:]) for path in self.workspace.glob("trials/*/checkpoints/epoch-*")]
+            kept = [int(path.name[6:13]) for path in self.workspace.glob("trials/*/checkpoints/epoch-*")]
             if max(kept, default=0) >= epoch:
                 return
             time.sleep(0.05)
@@ -126,11 +126,13 @@ def test_a_second_process_is_refused_and_disturbs_nothing(training: Training) ->
 @pytest.mark.ray
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_that_are_stopped_go_on_alone(training: Training, number: signal.Signals) -> None:
-    process = training.start("--workers", 2)
+    process = training.start("--workers", "1:2")
     training.wait_for_epoch(2, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], errors
     assert "Traceback" not in errors
     assert "stack trace" not in errors
+    if number == signal.SIGTERM:
+        assert list(training.workspace.glob("trials/*/checkpoints/*-batch-*")), "they left within an epoch"
     training.finish()

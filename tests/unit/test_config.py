@@ -60,13 +60,26 @@ def test_a_file_may_hold_some_settings_only(tmp_path):
     assert TrialConfig.from_file(path) == TrialConfig().with_values({"model.width": 8})
 
 
-OF_A_NETWORK = [(kind, path) for kind in network_kinds() for path in setting_paths(kind) if path != "model.kind"]
+IDENTIFY_NOTHING = {"model.kind", "training.checkpoint_minutes"}
+OF_A_NETWORK = [
+    (kind, path) for kind in network_kinds() for path in setting_paths(kind) if path not in IDENTIFY_NOTHING
+]
 
 
 @pytest.mark.parametrize(("kind", "path"), OF_A_NETWORK)
 def test_fingerprint_changes_with_every_setting(kind, path):
     base = TrialConfig().with_values({"model.kind": kind, **(NEEDED.get(path, {}) if kind == "gkmnet" else {})})
     assert base.with_values({path: other_value(path, base)}).fingerprint() != base.fingerprint()
+
+
+def test_how_often_checkpoints_are_written_is_a_setting_that_identifies_nothing():
+    often = TrialConfig().with_assignments(["training.checkpoint_minutes=0.5"])
+    assert often.training.checkpoint_minutes == 0.5
+    assert often.fingerprint() == TrialConfig().fingerprint()
+    assert often.flat() == TrialConfig().flat()
+    assert TrialConfig.from_dict(json.loads(often.to_json())) == often
+    with pytest.raises(InputError, match=r"did you mean training\.checkpoint_minutes"):
+        TrialConfig().with_values({"training.checkpoint_minute": 1})
 
 
 def test_fingerprint_changes_with_nothing_else():

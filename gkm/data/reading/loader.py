@@ -28,6 +28,8 @@ STREAMING_WORKERS = 4
 """Threads for pairs that are not cached."""
 KEPT_BATCHES = 4
 """Batches whose memory waits for the next ones."""
+DESCRIBED_CROPS = 8
+"""Of a batch, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,17 @@ class CropLoader:
         )
         chosen = (range(first, first + self.share) for first in firsts)
         yield from in_order(partial(self._batch, crops), chosen, self.workers)
+
+    def described(self, epoch: int, batch: int) -> str:
+        """What this rank's share of a batch shows: photographs and the places of the crops in them."""
+        crops, shown = self.crops(epoch), []
+        first = batch * self.global_batch_size + self.rank * self.share
+        for index in range(first, first + min(self.share, DESCRIBED_CROPS)):
+            entry = self.split.entries[int(crops.photo[index])]
+            top, left = corner(crops, index, entry.height, entry.width, self.crop_pixels)
+            shown.append(f"{entry.scene}/{entry.name} at row {top}, column {left}")
+        more = f" and {self.share - len(shown)} more" if self.share > len(shown) else ""
+        return f"crops of {'; '.join(shown)}{more}"
 
     def _batch(self, crops: Crops, chosen: range) -> Batch:
         input_BCHW, sharp_B3HW = self._inputs.tensor(), self._sharps.tensor()

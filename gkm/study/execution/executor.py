@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,10 +25,13 @@ from gkm.study.execution.interrupts import Interrupts
 from gkm.study.execution.placement import slots
 from gkm.study.execution.trial_process import Job, last_line, reported, to_text
 from gkm.study.execution.trial_process import train as default_train
+from gkm.training.course.leaving import LeaveRequest
 from gkm.training.scratch import clean, scratch
 
 GRACE_SECONDS = 20.0
-"""How long running trials have to reach their next report when a study is stopped; Kubernetes kills after 30."""
+"""How long running trials have to reach their next report when a study is stopped; Kubernetes kills after 30.
+
+After `gkm.study.execution.trial_process.GRACE_SECONDS` of it they leave within their epoch, with a checkpoint."""
 _SCRATCH = "gkm-tune-"
 
 
@@ -48,7 +52,7 @@ def execute(
     """
     most = slots(job.workers, concurrent)
     trainable = tune.with_resources(tune.with_parameters(train or default_train, job=job), job.workers.tune_resources())
-    bridge = _Bridge(conductor, interrupts, on_tick)
+    bridge = _Bridge(conductor, interrupts, on_tick, job.leave)
     clean(Path(tempfile.gettempdir()), _SCRATCH)
     with _quiet(), scratch(Path(tempfile.gettempdir()), _SCRATCH) as folder:
         tuner = tune.Tuner(
@@ -75,6 +79,9 @@ def execute(
             if bridge.trouble is None:
                 raise
             raise bridge.trouble from error
+        finally:
+            if job.leave is not None and bridge.stopping_since is not None:
+                job.leave.withdraw()
     if bridge.trouble is not None:
         raise bridge.trouble
 
@@ -82,8 +89,14 @@ def execute(
 class _Bridge:
     """What Tune's parts of one study share; copies of it are the same one, since Tune copies and pickles its parts."""
 
-    def __init__(self, conductor: Conductor, interrupts: Interrupts | None, on_tick: Callable[[], None]) -> None:
-        self.conductor, self.interrupts, self.on_tick = conductor, interrupts, on_tick
+    def __init__(
+        self,
+        conductor: Conductor,
+        interrupts: Interrupts | None,
+        on_tick: Callable[[], None],
+        leave: LeaveRequest | None = None,
+    ) -> None:
+        self.conductor, self.interrupts, self.on_tick, self.leave = conductor, interrupts, on_tick, leave
         self.numbers: dict[str, int] = {}
         """Tune's trial id -> trial number."""
         self.started: set[str] = set()
@@ -110,7 +123,11 @@ class _Bridge:
         """Whether all trials are to be ended now."""
         if self.conductor.stopping_reason is None:
             return False
-        self.stopping_since = self.stopping_since or time.monotonic()
+        if self.stopping_since is None:
+            self.stopping_since = time.monotonic()
+            if self.leave is not None and self.trouble is None and self.started:
+                # Not here: trials that do not hear of it in time are ended, and a storage may be slow to answer.
+                threading.Thread(target=self.leave.post, name="gkm-leave", daemon=True).start()
         late = time.monotonic() - self.stopping_since > GRACE_SECONDS
         return self.trouble is not None or late or not self.started
 

@@ -11,23 +11,29 @@ MOST_SLOTS = 1000
 """Trials at a time where a cluster's files set no limit."""
 
 
-def needs(group: WorkerGroup) -> dict[str, float]:
-    """What one trial needs in all."""
-    own = 0.0 if group.workers == 1 else TRIAL_CPUS
-    wanted = {"CPU": group.workers * group.cpus + own, "GPU": group.workers * group.gpus}
+def needs(group: WorkerGroup, workers: int | None = None) -> dict[str, float]:
+    """What one trial needs in all, with so many `workers` (default: the most)."""
+    own, size = 0.0 if group.workers == 1 else TRIAL_CPUS, workers or group.workers
+    wanted = {"CPU": size * group.cpus + own, "GPU": size * group.gpus}
     return {name: amount for name, amount in wanted.items() if amount}
 
 
 def slots(group: WorkerGroup, wanted: int | None = None) -> int:
     """How many trials run at a time: those that fit the cluster when it has grown to its limit, `wanted` at most.
 
+    Of an elastic group that fits with fewer workers alone, one.
+
     Raises InputError where the cluster, with all nodes it may start, can never hold a single one.
     """
-    need, most = needs(group), ceiling()
-    fit = min((int(most.get(name, 0.0) / amount + 1e-6) for name, amount in need.items()), default=1)
+    most, fit = ceiling(), 0
+    for size in reversed(group.sizes):
+        need = needs(group, size)
+        fit = min((int(most.get(name, 0.0) / amount + 1e-6) for name, amount in need.items()), default=1)
+        if fit:
+            break
     if fit < 1:
         asked, has = (", ".join(f"{of.get(name, 0):g} {name}" for name in need) for of in (need, most))
-        workers = f"{group.workers} workers" if group.workers > 1 else "one worker"
+        workers = f"{group.sizes[0]} workers" if group.workers > 1 else "one worker"
         raise InputError(
             f"a trial of {workers} needs {asked}, but the cluster has at most {has}; "
             "use fewer workers or a larger cluster"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from gkm import storage
 from gkm.data.dataset.dataset import Dataset
@@ -170,10 +171,12 @@ def _train(
 ) -> str | None:
     """Train all there is, in another Ray session where one was lost; what came in between, if anything did."""
     from gkm.study.execution.trial_process import Job
+    from gkm.training.course.leaving import LeaveRequest
 
     objective = study.space.objectives[0]
     selection = Selection(objective.metric, objective.mode)
-    job = Job(study.data, study.place, record.id, selection, study.cache, study.workers)
+    leave = LeaveRequest(storage.join(study.place, "leave"), uuid4().hex)
+    job = Job(study.data, study.place, record.id, selection, study.cache, study.workers, leave)
     tick = _ticking(conductor, record, watcher)
     for left in range(SESSIONS_LOST, -1, -1):
         trouble = _session_trouble(conductor, job, study, session, interrupts, tick)
@@ -216,7 +219,7 @@ def _stopping(conductor: Conductor, watcher: Watcher, name: str) -> None:
     running = len(conductor.in_flight)
     conductor.stop(name)
     watcher.said(
-        f"{name}: stopping; trials that run ({running}) end at their next epoch, within 20 seconds "
+        f"{name}: stopping; trials that run ({running}) end at their next epoch, or within it after 8 seconds "
         f"({name} again ends at once)"
     )
 

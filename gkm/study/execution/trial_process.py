@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +18,13 @@ from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
 from gkm.study.decisions.conductor import Assignment
 from gkm.study.execution.workers import WorkerGroup, fit_on_workers
+from gkm.training.course.leaving import LeaveRequest
 from gkm.training.selection import Selection
 
 MARKER = "study.json"
 """A small file in the study's folder, by which a trial sees that it looks at the same folder as the driver."""
+GRACE_SECONDS = 8.0
+"""How long a trial of a study that stops goes on towards its next epoch before it leaves within one."""
 _KEPT = ("epoch", "learning_rate", "seconds", "time", "seconds_per_megapixel")
 _KEPT_PREFIXES = ("train/", "val/", "best/", "system/")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -37,35 +41,24 @@ class Job:
     selection: Selection
     cache: NodeCache | str | None = None
     workers: WorkerGroup = field(default_factory=WorkerGroup)
+    leave: LeaveRequest | None = None
+    """By which the driver asks its trials to leave."""
 
 
 def train(config: dict[str, Any], job: Job) -> None:
     """One trial, in a process of its own on some node."""
     # What trains is imported here: the driver, which imports this module too, does without.
-    from gkm.training.context import TuneContext
-    from gkm.training.loop import TrainingDivergedError
-    from gkm.training.store import open_store
-    from gkm.trial import run_trial
+    from gkm.training.course.divergence import TrainingDivergedError
+    from gkm.training.course.leaving import Left
+    from gkm.training.course.memory import BatchTooLargeError
 
     assignment = from_text(config["assignment"])
     try:
         check_folder(job)
-        if job.workers.workers == 1:
-            context = TuneContext(open_store(assignment.place), assignment.known_epoch)
-            run_trial(assignment.config, job.data, context, cache=job.cache, selection=job.selection)
-        else:
-            fit_on_workers(
-                job.workers,
-                assignment.config,
-                job.data,
-                assignment.place,
-                job.cache,
-                name=f"trial-{assignment.number:05d}",
-                selection=job.selection,
-                known_epoch=assignment.known_epoch,
-                callbacks=[TuneReportCallback()],
-            )
-    except TrainingDivergedError as error:
+        _train(assignment, job)
+    except Left:
+        return  # the driver is stopping; the next one hands the trial out again
+    except (TrainingDivergedError, BatchTooLargeError) as error:  # of the settings: nothing else would help
         tune.report({"epoch": assignment.known_epoch, "ended": "diverged", "reason": str(error)})
     except InputError as error:
         tune.report({"epoch": assignment.known_epoch, "ended": "environment", "reason": str(error)})
@@ -80,6 +73,32 @@ def train(config: dict[str, Any], job: Job) -> None:
                 "reason": f"{where}: {error.strerror}; make room and start again",
             }
         )
+
+
+def _train(assignment: Assignment, job: Job) -> None:
+    from gkm.training.context import TuneContext
+    from gkm.training.course.leaving import never
+    from gkm.training.store import open_store
+    from gkm.trial import run_trial
+
+    if job.workers.workers == 1:
+        with nullcontext(never) if job.leave is None else job.leave.watched(GRACE_SECONDS) as leaving:
+            context = TuneContext(open_store(assignment.place, background=True), assignment.known_epoch, leaving)
+            run_trial(assignment.config, job.data, context, cache=job.cache, selection=job.selection)
+        return
+    fit_on_workers(
+        job.workers,
+        assignment.config,
+        job.data,
+        assignment.place,
+        job.cache,
+        name=f"trial-{assignment.number:05d}",
+        selection=job.selection,
+        known_epoch=assignment.known_epoch,
+        callbacks=[TuneReportCallback()],
+        leave=job.leave,
+        grace_seconds=GRACE_SECONDS,
+    )
 
 
 def check_folder(job: Job) -> None:

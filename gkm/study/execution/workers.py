@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from gkm.training.selection import Selection
 
 if TYPE_CHECKING:
     from gkm.data.reading.cache import NodeCache
+    from gkm.training.course.leaving import LeaveRequest
 
 CONTROLLER_RETRIES = 3
 """Ray's own default starts a group that cannot start again for ever."""
@@ -30,37 +33,44 @@ class WorkerGroup:
     """How many workers train one trial together, and what each of them gets."""
 
     workers: int = 1
+    """The most."""
     cpus: float = 1.0
     gpus: float = 0.0
+    least: int | None = None
+    """An elastic group goes on with so few where nodes are taken away, and grows again; None: always `workers`."""
+    patience_minutes: float = 15.0
+    """How long a group waits for nodes to start in."""
+
+    @property
+    def sizes(self) -> range:
+        """Numbers of workers that it may have."""
+        return range(self.workers if self.least is None else self.least, self.workers + 1)
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether its size may change."""
+        return len(self.sizes) > 1
+
+    def __str__(self) -> str:
+        number = f"{self.sizes[0]} to {self.workers}" if self.is_elastic else f"{self.workers}"
+        return f"{number} worker{'s' * (self.workers > 1)}"
 
     def check(self, config: TrialConfig) -> None:
-        """Raises InputError where the batch cannot be divided among the workers."""
-        if (problem := config.division_problem(self.workers)) is not None:
-            raise InputError(problem)
+        """Raises InputError where the batch cannot be divided among the workers, at any size of the group."""
+        for size in self.sizes:
+            if (problem := config.division_problem(size)) is not None:
+                if self.is_elastic:
+                    needed = math.lcm(*self.sizes) * config.training.accumulate
+                    problem = f"{problem.partition(';')[0]}; for a group of {self} use a multiple of {needed}"
+                raise InputError(problem)
+
+    def bundle(self) -> dict[str, float]:
+        """What one worker needs."""
+        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
     def tune_resources(self) -> dict[str, float]:
         """What Tune reserves for a trial: all of it for one worker, next to nothing where Ray Train reserves more."""
         return {"CPU": self.cpus, "GPU": self.gpus} if self.workers == 1 else {"CPU": TRIAL_CPUS}
-
-    def most_at_once(self) -> int | None:
-        """Trials whose groups fit the cluster together (more would wait for each other for ever); None: up to Tune.
-
-        Raises InputError where not even one fits.
-        """
-        if self.workers == 1:
-            return None
-        import ray
-
-        there = ray.cluster_resources()
-        needs = {"CPU": self.workers * self.cpus + TRIAL_CPUS, "GPU": self.workers * self.gpus}
-        fit = min(int(there.get(name, 0) // need) for name, need in needs.items() if need)
-        if fit < 1:
-            asked, has = (", ".join(f"{of.get(name, 0):g} {name}" for name in needs) for of in (needs, there))
-            raise InputError(
-                f"a trial of {self.workers} workers needs {asked}, but the cluster has {has}; "
-                "use fewer workers or a larger cluster"
-            )
-        return fit
 
 
 def fit_on_workers(
@@ -72,19 +82,27 @@ def fit_on_workers(
     *,
     name: str,
     selection: Selection | None = None,
+    init: str | None = None,
     callbacks: Sequence[Any] = (),
     known_epoch: int = 0,
+    leave: LeaveRequest | None = None,
+    grace_seconds: float = 0.0,
 ) -> None:
     """Train on `group` in the Ray session at hand, keeping everything in the store at `place`; again, it resumes.
 
     `callbacks` (of ray.train) hear of every validated epoch after `known_epoch`. `name` is what Ray calls the run.
+    `leave`, once posted, has the workers leave `grace_seconds` later. For `init` see `gkm.trial.run_trial`. A group
+    that lost workers starts again, with as many as there are where it is elastic, for as long as it gets further.
 
-    Raises InputError where the batch cannot be divided among the workers or they cannot use their settings, data or
-    checkpoint, TrainingDivergedError when training diverges, OSError where the store cannot be written: all at once.
-    Raises ray.train.TrainingFailedError when the workers died and would not start again.
+    Raises InputError where the batch cannot be divided among the workers, they cannot use their settings, data or
+    checkpoint, or the cluster has no room for them in time, TrainingDivergedError when training diverges,
+    BatchTooLargeError where the memory does not suffice, OSError where the store cannot be written, Left where they
+    were asked to leave: all at once. Raises ray.train.TrainingFailedError when the workers died and would not start
+    again.
     """
-    from ray import train
-    from ray.train.torch import TorchTrainer
+    from ray.train import TrainingFailedError
+
+    from gkm.training.store import newest_checkpoint  # not for drivers, which import this module as well
 
     group.check(config)
     settings = {
@@ -93,46 +111,92 @@ def fit_on_workers(
         "place": place,
         "cache": cache,
         "selection": selection,
+        "init": init,
         "known_epoch": known_epoch,
+        "leave": leave,
+        "grace_seconds": grace_seconds,
     }
     temporary = Path(tempfile.gettempdir())
     clean(temporary, _RAY_FOLDER)
-    with scratch(temporary, _RAY_FOLDER) as folder:
-        result = TorchTrainer(
-            _worker,
-            train_loop_config=settings,
-            scaling_config=train.ScalingConfig(
-                num_workers=group.workers,
-                use_gpu=group.gpus > 0,
-                resources_per_worker={"CPU": group.cpus, **({"GPU": group.gpus} if group.gpus else {})},
-            ),
-            run_config=train.RunConfig(
-                name=name,
-                storage_path=str(folder),
-                failure_config=train.FailureConfig(
-                    max_failures=WORKER_RETRIES, controller_failure_limit=CONTROLLER_RETRIES
-                ),
-                callbacks=list(callbacks),
-            ),
-        ).fit()
-    if (failure := result.return_value) is not None:
-        raise failure
+    while True:
+        before = newest_checkpoint(place)
+        await_room(group)
+        try:
+            with scratch(temporary, _RAY_FOLDER) as folder:
+                failure = _fit(group, settings, name, folder, callbacks)
+        except TrainingFailedError as error:
+            if newest_checkpoint(place) == before and not _found_no_room(error):
+                raise
+            continue  # on nodes that are still there, or start in time
+        if failure is not None:
+            raise failure
+        return
+
+
+def _fit(
+    group: WorkerGroup, settings: dict[str, Any], name: str, folder: Path, callbacks: Sequence[Any]
+) -> Exception | None:
+    """One run of Ray Train; what its workers would only meet again, if anything."""
+    from ray import train
+    from ray.train.torch import TorchTrainer
+
+    scaling = train.ScalingConfig(
+        num_workers=(group.sizes[0], group.workers) if group.is_elastic else group.workers,
+        use_gpu=group.gpus > 0,
+        resources_per_worker=group.bundle(),
+    )
+    failures = train.FailureConfig(max_failures=WORKER_RETRIES, controller_failure_limit=CONTROLLER_RETRIES)
+    run = train.RunConfig(name=name, storage_path=str(folder), failure_config=failures, callbacks=list(callbacks))
+    trainer = TorchTrainer(_worker, train_loop_config=settings, scaling_config=scaling, run_config=run)
+    failure: Exception | None = trainer.fit().return_value
+    return failure
+
+
+def await_room(group: WorkerGroup) -> None:
+    """Return once the cluster has room for the smallest size of `group`; its autoscaler starts nodes meanwhile.
+
+    Raises InputError where that takes longer than the group's patience.
+    """
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    least = group.sizes[0]
+    room = placement_group([group.bundle()] * least, strategy="PACK")
+    try:
+        if room.wait(max(1.0, 60 * group.patience_minutes)):
+            return
+    finally:
+        remove_placement_group(room)
+    each = ", ".join(f"{amount:g} {name}" for name, amount in group.bundle().items())
+    raise InputError(
+        f"the cluster had no room for {least} worker{'s' * (least > 1)} of {each} each "
+        f"within {group.patience_minutes:g} minutes; use fewer workers, a larger cluster or more patience"
+    )
+
+
+def _found_no_room(error: Exception) -> bool:
+    """Whether a group did not start because its nodes were gone, or taken, when it was to."""
+    from ray.train import ControllerError
+
+    return isinstance(error, ControllerError) and "Startup" in type(error.controller_failure).__name__
 
 
 def _worker(settings: dict[str, Any]) -> Exception | None:
     """Train; returns what another attempt would only meet again, for Ray starts a worker that raises anew."""
     from gkm.training.context import RayTrainContext, is_agreed
-    from gkm.training.loop import TrainingDivergedError
+    from gkm.training.course.divergence import TrainingDivergedError
+    from gkm.training.course.leaving import Left, never
+    from gkm.training.course.memory import BatchTooLargeError
     from gkm.training.store import open_store
     from gkm.trial import run_trial
 
-    context = RayTrainContext(open_store(settings["place"]), settings["known_epoch"])
-    try:
-        run_trial(
-            settings["config"], settings["data"], context, cache=settings["cache"], selection=settings["selection"]
-        )
-    except (TrainingDivergedError, InputError, OSError) as error:
-        if not isinstance(error, TrainingDivergedError) and not is_agreed(error):
-            raise  # the others wait for this worker; Ray ends them when it fails
-        return error
+    leave, grace = settings["leave"], settings["grace_seconds"]
+    with nullcontext(never) if leave is None else leave.watched(grace) as leaving:
+        context = RayTrainContext(open_store(settings["place"], background=True), settings["known_epoch"], leaving)
+        known = {name: settings[name] for name in ("cache", "selection", "init")}
+        try:
+            run_trial(settings["config"], settings["data"], context, **known)
+        except (TrainingDivergedError, BatchTooLargeError, InputError, OSError, Left) as error:
+            if isinstance(error, BatchTooLargeError | InputError | OSError) and not is_agreed(error):
+                raise  # the others wait for this worker; Ray ends them when it fails
+            return error
     return None

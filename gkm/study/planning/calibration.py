@@ -195,7 +195,7 @@ class _Steps:
     clock: Callable[[], float]
     seconds: list[float] = field(default_factory=list)
 
-    def epoch(self, epoch: int) -> Iterator[Any]:
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Any]:
         import torch
 
         crops = _Batch(*(torch.rand(self.batch, channels, self.crop, self.crop) for channels in (self.channels, 3)))

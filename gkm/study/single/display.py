@@ -1,4 +1,4 @@
-"""A trial under way in; a bar on a terminal out, or else a plain line at least every half minute."""
+"""A trial under way in; a bar on a terminal out, or else a plain line for every epoch and every half minute."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 LINE_SECONDS = 30.0
+EPOCH_SECONDS = 2.0
+"""Least time between the lines of two epochs: quicker ones share a line. The last epoch always has one."""
 
 
 class TrainingDisplay:
@@ -22,6 +24,7 @@ class TrainingDisplay:
         self._console = console or Console(stderr=True, highlight=False)
         self._line_seconds = line_seconds
         self._stage, self._since, self._said = "getting ready", time.monotonic(), 0.0
+        self._epoch_said = float("-inf")
         self._newest: Mapping[str, Any] = {}
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -56,15 +59,17 @@ class TrainingDisplay:
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         """One more epoch was validated."""
-        if note := metrics.get("note"):
-            self._console.print(str(note), markup=False, soft_wrap=True)
         self._newest, self._since = metrics, time.monotonic()
         self._bar.update(
-            self._task,
-            completed=metrics["epoch"],
-            total=self._epochs,
-            description=f"training, {metrics['val/psnr']:.2f} dB",
+            self._task, completed=metrics["epoch"], total=self._epochs, description=f"training: {_figures(metrics)}"
         )
+        if metrics["epoch"] >= self._epochs or time.monotonic() - self._epoch_said >= EPOCH_SECONDS:
+            self._epoch_said = time.monotonic()
+            self._say(self.line())
+
+    def note(self, text: str) -> None:
+        """Something that a user should know."""
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def line(self) -> str:
         """Where training stands, in one line."""
@@ -73,10 +78,7 @@ class TrainingDisplay:
             return f"{self._stage}: {_duration(quiet)} so far"
         epoch, newest = int(self._newest["epoch"]), self._newest
         left = newest["seconds"] / epoch * (self._epochs - epoch)
-        text = (
-            f"epoch {epoch} of {self._epochs}: loss {newest['train/loss']:.5f}, "
-            f"validation {newest['val/psnr']:.2f} dB, about {_duration(left)} left"
-        )
+        text = f"epoch {epoch} of {self._epochs}: {_figures(newest)}, about {_duration(left)} left"
         return text if quiet < self._line_seconds else f"{text} (next epoch under way for {_duration(quiet)})"
 
     def _keep_talking(self) -> None:
@@ -90,6 +92,14 @@ class TrainingDisplay:
         with self._lock:
             self._said = time.monotonic()
             self._console.print(text, markup=False, soft_wrap=True)
+
+
+def _figures(metrics: Mapping[str, Any]) -> str:
+    """What an epoch gave, and how fast; epochs of before speed was measured do without it."""
+    text = f"loss {metrics['train/loss']:.5f}, validation {metrics['val/psnr']:.2f} dB"
+    if (speed := metrics.get("system/crops_per_second")) is not None:
+        text += f", {speed:.3g} crops/s, {metrics['system/data_wait_percent']:.0f} % of the time waiting for data"
+    return text
 
 
 def _duration(seconds: float) -> str:

@@ -24,6 +24,9 @@ class Watcher(Protocol):
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         """One more epoch was validated."""
 
+    def note(self, text: str) -> None:
+        """Something that a user should know."""
+
 
 class Unwatched:
     """Nobody looks on."""
@@ -34,6 +37,9 @@ class Unwatched:
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        pass
+
 
 class Follower:
     """Writes each validated epoch to the trial's run once, however often it hears of it."""
@@ -42,12 +48,15 @@ class Follower:
         self._run = run
         self._watcher = watcher
         self._epoch = 0
+        self._notes: list[str] = []
         self.history: list[dict[str, float]] = []
         """All epochs heard of, in order."""
 
     def hear(self, metrics: Mapping[str, Any]) -> None:
         """One epoch, perhaps heard of before."""
         epoch = int(metrics["epoch"])
+        if note := metrics.get("note"):
+            self._heed(str(note))
         if epoch <= self._epoch:
             return
         self._epoch = epoch
@@ -56,10 +65,19 @@ class Follower:
         self.history.append({name: float(value) for name, value in metrics.items() if name != "note"})
         self._watcher.epoch(metrics)
 
-    def catch_up(self, history: Iterable[Mapping[str, Any]]) -> None:
-        """All epochs, in order."""
+    def catch_up(self, history: Iterable[Mapping[str, Any]], notes: Iterable[str] = ()) -> None:
+        """All epochs, in order, and all that a user should know."""
         for metrics in history:
             self.hear(metrics)
+        for note in notes:
+            self._heed(note)
+
+    def _heed(self, note: str) -> None:
+        """Say a note, and have the run keep it, once."""
+        if note not in self._notes:
+            self._notes.append(note)
+            self._run.note("; ".join(self._notes))
+            self._watcher.note(note)
 
     def keep_artifacts(self, place: str) -> None:
         """Copy the best weights and the pictures from the store at `place` to the run.

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import errno
 import logging
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from gkm import storage
 from gkm.config import TrialConfig
@@ -25,11 +23,15 @@ from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
 from gkm.study.single.claim import claimed
 from gkm.study.single.following import Follower, Unwatched, Watcher
+from gkm.study.single.initial import Initial
 from gkm.study.single.repeating import DATA, LOCATION, REPEATS
+from gkm.study.single.signals import StopSignals
 from gkm.tracking import Status, Tracking, TrialRecord, TrialRun, environment_tags
 from gkm.training.context import LocalContext
-from gkm.training.loop import TrainingDivergedError
-from gkm.training.store import open_store, read_history
+from gkm.training.course.divergence import TrainingDivergedError
+from gkm.training.course.leaving import LeaveRequest, Left
+from gkm.training.course.memory import BatchTooLargeError
+from gkm.training.store import open_store, read_history, read_notes
 from gkm.trial import run_trial
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS, REMOTE_POLL_SECONDS = 1.0, 5.0
 """How often the store is looked at while workers train."""
-TERMINATED = 128 + signal.SIGTERM
-"""Exit status after SIGTERM."""
+LEAVE_SECONDS = 20.0
+"""How long workers have to leave with a checkpoint; Kubernetes kills the driver after 30."""
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -56,11 +58,14 @@ class Launch:
     """The run that this one repeats."""
     times: int = 1
     """Which training with these settings and data this is; see `repeat`."""
+    initial: Initial | None = None
+    """What it begins with; None: random weights."""
 
     @property
     def name(self) -> str:
-        """The same for the same settings and data: a trial launched again resumes, or is found finished."""
+        """The same for the same settings, data and first weights: launched again, it resumes or is found finished."""
         name = f"trial-{self.config.fingerprint()}-{self.dataset.fingerprint}"
+        name += "" if self.initial is None else f"-from-{self.initial.digest}"
         return name if self.times == 1 else f"{name}-repeat-{self.times}"
 
     @property
@@ -77,8 +82,16 @@ class Launch:
         """Raises InputError where the trial cannot be trained; makes nothing."""
         if group is not None:
             group.check(self.config)
+        if self.initial is not None:
+            self.initial.check(self.config.model)
         self.dataset.require(*TRIAL_SPLITS, inputs=self.config.model.inputs)
         self.dataset.refuse_crops(self.config.data.crop_pixels)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the last epoch is in the store."""
+        history = read_history(self.place)
+        return bool(history) and int(history[-1]["epoch"]) >= self.config.training.epochs
 
     def find_finished(self) -> TrialRecord | None:
         """The trial as it is on record, if it was trained to its end before."""
@@ -97,6 +110,8 @@ class Launch:
         tags = {**environment_tags(), DATA: self.dataset.fingerprint, LOCATION: self.data}
         if self.repeats is not None:
             tags[REPEATS] = self.repeats
+        if self.initial is not None:
+            tags |= self.initial.tags
         return self.tracking.start_trial(
             self.name, study_run_id=None, number=None, config=self.config, searched={}, tags=tags
         )
@@ -108,21 +123,25 @@ def train(
     """Run the trial in this process, or on `group` in a Ray session at `ray_address`; returns its run id.
 
     Raises InputError where something cannot be used, where another process trains the same, or where training diverges.
-    After Ctrl-C or SIGTERM the run is marked as interrupted, and KeyboardInterrupt or SystemExit raised; the next call
-    goes on.
+    After Ctrl-C or SIGTERM training leaves with a checkpoint between two steps (the second time at once), the run is
+    marked as interrupted, and KeyboardInterrupt or SystemExit raised; the next call goes on there.
     """
     watcher = watcher or Unwatched()
     launch.check(group)
     launch.tracking.prepare()
-    with claimed(launch.place, launch.name), _heeding_sigterm():
+    with claimed(launch.place, launch.name), StopSignals() as signals:
         run = launch.start()
         follower = Follower(run, watcher)
         try:
             if group is None:
-                _train_here(launch, follower, watcher)
+                _train_here(launch, follower, watcher, signals)
             else:
-                _train_on_workers(launch, group, follower, watcher, ray_address)
+                _train_on_workers(launch, group, follower, watcher, ray_address, signals)
             follower.keep_artifacts(launch.place)
+        except Left:
+            _close(run, "interrupted")
+            signals.end()
+            raise
         except (KeyboardInterrupt, SystemExit):
             _close(run, "interrupted")
             raise
@@ -133,13 +152,14 @@ def train(
                 raise
             raise InputError(f"{launch.name}: {reason}") from error
         run.finish("finished")
+        signals.end()  # one that came during the last step
     return run.run_id
 
 
 def _reason(launch: Launch, error: Exception) -> str | None:
     """What ended the trial, if it is something that a user can mend."""
     match error:
-        case TrainingDivergedError() | InputError():
+        case TrainingDivergedError() | BatchTooLargeError() | InputError():
             return str(error)
         case OSError() if error.errno in _UNWRITABLE:
             place = error.filename or launch.place
@@ -147,16 +167,25 @@ def _reason(launch: Launch, error: Exception) -> str | None:
     return None
 
 
-def _train_here(launch: Launch, follower: Follower, watcher: Watcher) -> None:
+def _train_here(launch: Launch, follower: Follower, watcher: Watcher, signals: StopSignals) -> None:
     watcher.stage(f"training {launch.config.training.epochs} epochs in this process")
-    context = LocalContext(open_store(launch.place), follower.hear)
-    run_trial(launch.config, launch.dataset, context, cache=launch.cache)
+    context = LocalContext(open_store(launch.place, background=True), follower.hear, signals)
+    init = None if launch.initial is None else launch.initial.keep(launch.place)
+    try:
+        run_trial(launch.config, launch.dataset, context, cache=launch.cache, init=init)
+    finally:
+        signals.done()
 
 
 def _train_on_workers(
-    launch: Launch, group: WorkerGroup, follower: Follower, watcher: Watcher, ray_address: str
+    launch: Launch,
+    group: WorkerGroup,
+    follower: Follower,
+    watcher: Watcher,
+    ray_address: str,
+    signals: StopSignals,
 ) -> None:
-    """Train in a thread; this one reads the store meanwhile and stays free to be interrupted."""
+    """Train in a thread; this one reads the store meanwhile, and passes on that the workers are to leave."""
     from ray.train import TrainingFailedError
 
     from gkm.study.execution.session import start_ray
@@ -164,6 +193,8 @@ def _train_on_workers(
     from gkm.study.execution.workers import fit_on_workers
 
     failures: list[BaseException] = []
+    init = None if launch.initial is None else launch.initial.keep(launch.place)
+    leave = LeaveRequest(storage.join(launch.place, ".leave"), uuid4().hex)
 
     def fit() -> None:
         try:
@@ -174,20 +205,22 @@ def _train_on_workers(
                 launch.place,
                 launch.cache,
                 name=launch.name,
+                init=init,
                 known_epoch=launch.config.training.epochs,
+                leave=leave,
             )
         except BaseException as error:
             failures.append(error)
 
     watcher.stage("starting Ray")
-    with start_ray(ray_address, group.workers + 1), _heeding_sigterm():  # Ray has put a handler of its own there
+    with start_ray(ray_address, group.workers + 1):
+        signals.install()  # Ray has put handlers of its own there
         watcher.stage(f"training {launch.config.training.epochs} epochs on {group.workers} Ray workers")
         fitting = threading.Thread(target=fit, name="gkm-fit", daemon=True)
         fitting.start()
-        while fitting.is_alive():
-            fitting.join(REMOTE_POLL_SECONDS if storage.is_remote(launch.place) else POLL_SECONDS)
-            follower.catch_up(read_history(launch.place))
-        follower.catch_up(read_history(launch.place))
+        _follow(launch, fitting, follower, signals, leave)
+    if signals.number is not None and not launch.is_trained:
+        raise Left("the workers were asked to leave")
     for error in failures:
         if isinstance(error, TrainingFailedError):
             raise InputError(
@@ -196,27 +229,29 @@ def _train_on_workers(
         raise error
 
 
+def _follow(
+    launch: Launch, fitting: threading.Thread, follower: Follower, signals: StopSignals, leave: LeaveRequest
+) -> None:
+    """Read the store until the workers have ended, or did not leave in time after a signal."""
+    every = REMOTE_POLL_SECONDS if storage.is_remote(launch.place) else POLL_SECONDS
+    asked: float | None = None
+    try:
+        while fitting.is_alive() and (asked is None or time.monotonic() < asked + LEAVE_SECONDS):
+            fitting.join(every)
+            if signals() and asked is None:
+                asked = time.monotonic()
+                leave.post()
+            follower.catch_up(read_history(launch.place), read_notes(launch.place))
+        follower.catch_up(read_history(launch.place), read_notes(launch.place))
+    finally:
+        signals.done()
+        if asked is not None:
+            leave.withdraw()
+
+
 def _close(run: TrialRun, status: Status, reason: str | None = None) -> None:
     """Mark a run that did not reach its end; what ended it matters more than a tracking store that is away as well."""
     try:
         run.finish(status, reason)
     except Exception as error:
         logging.getLogger(__name__).warning("run %s stays marked as running: %s", run.run_id, error)
-
-
-@contextmanager
-def _heeding_sigterm() -> Iterator[None]:
-    """SIGTERM, which cluster managers send, ends the block like Ctrl-C does."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        logging.getLogger("gkm").warning("stopped by SIGTERM; what was finished is kept, the same command goes on")
-        raise SystemExit(TERMINATED)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before: Any = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

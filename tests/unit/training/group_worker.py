@@ -15,32 +15,60 @@ from torch import nn
 from gkm.config import TrialConfig
 from gkm.training.batch_norm import GlobalBatchNorm2d, with_global_statistics
 from gkm.training.context import GroupContext
+from gkm.training.course import lookout
+from gkm.training.course.leaving import Left
 from gkm.training.epoch import Trainer
 from gkm.training.store import open_store
 from gkm.trial import run_trial
 
 
-def trained(config: TrialConfig, data: str, context: Any, cache: str) -> dict[str, Any]:
-    """What a trial gives on this worker: the loss of each step over all workers, the history, a hash of all weights."""
+class After:
+    """Asks to leave once so many steps were taken (None: never); `Watched` counts them."""
+
+    def __init__(self, steps: int | None = None) -> None:
+        self.steps, self.taken = steps, 0
+
+    def __call__(self) -> bool:
+        return self.steps is not None and self.taken >= self.steps
+
+
+def trained(config: TrialConfig, data: str, context: Any, cache: str, after: After | None = None) -> dict[str, Any]:
+    """What a trial gives on this worker: the loss of each step over all workers, the history, a hash of all weights.
+
+    Without a history where it left early, as `after` told its context.
+    """
+    counted = after or After()
     losses: list[float] = []
+    own: list[float] = []
     hashes: list[str] = []
 
     class Watched(Trainer):
-        def train(self, *arguments: Any) -> list[float]:
-            own = super().train(*arguments)
-            losses.extend(loss / context.world_size for loss in context.sum(own))
-            weights = [part.numpy().tobytes() for part in self._model.state_dict().values()]
-            hashes.append(hashlib.sha256(b"".join(weights)).hexdigest())
-            return own
+        def _step(self, *arguments: Any) -> Any:
+            loss = super()._step(*arguments)
+            own.append(float(loss))
+            counted.taken += 1
+            return loss
+
+        def train(self, *arguments: Any, **options: Any) -> None:
+            own.clear()
+            try:
+                super().train(*arguments, **options)
+            finally:
+                losses.extend(loss / context.world_size for loss in context.sum(own))
+                weights = [part.numpy().tobytes() for part in self._model.state_dict().values()]
+                hashes.append(hashlib.sha256(b"".join(weights)).hexdigest())
 
     from gkm.training import loop
 
     loop.Trainer = Watched  # type: ignore[misc]
+    history: Any = ()
     try:
-        result = run_trial(config, data, context, cache=cache)
+        history = run_trial(config, data, context, cache=cache).history
+    except Left:
+        pass
     finally:
         loop.Trainer = Trainer  # type: ignore[misc]
-    return {"losses": losses, "history": result.history, "hashes": hashes}
+    return {"losses": losses, "history": history, "hashes": hashes}
 
 
 def check_batch_norm(rank: int, size: int) -> None:
@@ -78,13 +106,19 @@ def check_batch_norm(rank: int, size: int) -> None:
 def main(rank: int, size: int, folder: Path) -> None:
     """All that the task asks for, in order."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
-    check_batch_norm(rank, size)
     task = json.loads((folder / "task.json").read_text())
+    if "store" in task:
+        lookout.LOOK_SECONDS = 0.0  # after every step: these take no time
+    else:
+        check_batch_norm(rank, size)
     results = {}
     for name, settings in task["runs"].items():
-        context = GroupContext(open_store(str(folder / name)), rank, size, torch.device("cpu"))
+        # The last worker is asked to leave, and takes the others along.
+        after = After(task.get("leave_after") if rank == size - 1 else None)
+        store = open_store(task.get("store", str(folder / name)))
+        context = GroupContext(store, rank, size, torch.device("cpu"), leaving=after)
         config = TrialConfig.from_dict(task["base"]).with_values(settings)
-        results[name] = trained(config, task["data"], context, task["cache"])
+        results[name] = trained(config, task["data"], context, task["cache"], after)
     (folder / f"{rank}.json").write_text(json.dumps(results))
     torch.distributed.destroy_process_group()
 

@@ -75,19 +75,19 @@ class StoreContract:
     def test_the_newest_checkpoint_is_found_again(self, place: str) -> None:
         store = open_store(place)
         for epoch in (9, 10):
-            store.save_checkpoint(epoch, checkpoint(f"weights {epoch}"))
+            store.save_checkpoint((epoch, 0), checkpoint(f"weights {epoch}"))
         assert self.newest(place) == ("weights 10", None)
 
     def test_the_same_epoch_again_takes_the_place_of_the_first(self, place: str) -> None:
         store = open_store(place)
-        store.save_checkpoint(3, checkpoint("first"))
-        store.save_checkpoint(3, checkpoint("second"))
+        store.save_checkpoint((3, 0), checkpoint("first"))
+        store.save_checkpoint((3, 0), checkpoint("second"))
         assert self.newest(place) == ("second", None)
 
     def test_a_damaged_checkpoint_is_passed_over_and_said(self, place: str) -> None:
         store = open_store(place)
         for epoch in (6, 7):
-            store.save_checkpoint(epoch, checkpoint(f"weights {epoch}"))
+            store.save_checkpoint((epoch, 0), checkpoint(f"weights {epoch}"))
         self.damage(place, "checkpoints/epoch-0000007/optimizer.safetensors")
         assert self.newest(place) == ("weights 6", "checkpoint of epoch 7 is damaged; training goes on from epoch 6")
         self.damage(place, "checkpoints/epoch-0000006/model.json")
@@ -95,26 +95,40 @@ class StoreContract:
         assert found is None
         assert note == "checkpoints of epochs 7 and 6 are damaged: no checkpoint is whole; training starts anew"
 
+    def test_checkpoints_within_epochs_are_newer_than_the_epoch_before(self, place: str) -> None:
+        store = open_store(place)
+        for at in ((6, 0), (6, 120), (6, 20)):
+            store.save_checkpoint(at, checkpoint(f"weights {at}"))
+        assert self.newest(place) == ("weights (6, 120)", None)
+        store.save_checkpoint((7, 0), checkpoint("weights 7"))
+        assert self.newest(place) == ("weights 7", None)
+        self.damage(place, "checkpoints/epoch-0000007/model.json")
+        note = "checkpoint of epoch 7 is damaged; training goes on from epoch 7, batch 120"
+        assert self.newest(place) == ("weights (6, 120)", note)
+        self.damage(place, "checkpoints/epoch-0000006-batch-0000120/model.json")
+        note = "checkpoints of epoch 7 and epoch 7, batch 120 are damaged; training goes on from epoch 7, batch 20"
+        assert self.newest(place) == ("weights (6, 20)", note)
+
     def test_a_checkpoint_that_lost_a_file_is_damaged(self, place: str) -> None:
         store = open_store(place)
         for epoch in (6, 7):
-            store.save_checkpoint(epoch, checkpoint(f"weights {epoch}"))
+            store.save_checkpoint((epoch, 0), checkpoint(f"weights {epoch}"))
         storage.delete(storage.join(place, "checkpoints/epoch-0000007/model.safetensors"))
         assert self.newest(place) == ("weights 6", "checkpoint of epoch 7 is damaged; training goes on from epoch 6")
 
     def test_one_that_was_never_finished_counts_for_nothing(self, place: str) -> None:
         store = open_store(place)
         for epoch in (6, 7):
-            store.save_checkpoint(epoch, checkpoint(f"weights {epoch}"))
+            store.save_checkpoint((epoch, 0), checkpoint(f"weights {epoch}"))
         storage.delete(storage.join(place, "checkpoints/epoch-0000007/SHA256SUMS"))
         assert self.newest(place) == ("weights 6", None)
 
     def test_a_full_disk_leaves_earlier_checkpoints_whole_and_keeps_its_number(self, place: str) -> None:
         store = open_store(place)
-        store.save_checkpoint(6, checkpoint("weights 6"))
+        store.save_checkpoint((6, 0), checkpoint("weights 6"))
         for epoch in (6, 7):
             with pytest.raises(OSError, match="No space left") as caught:
-                store.save_checkpoint(epoch, full_disk)
+                store.save_checkpoint((epoch, 0), full_disk)
             assert caught.value.errno == errno.ENOSPC
         assert self.newest(place) == ("weights 6", None)
         assert {name.split("/")[1] for name in storage.list_files(place)} == {"epoch-0000006"}
@@ -123,11 +137,18 @@ class StoreContract:
         store = open_store(place)
         for epoch in (4, 5, 6, 9):
             store.save_best(epoch, best(f"weights {epoch}"))
-            store.save_checkpoint(epoch, checkpoint(f"weights {epoch}"))
+            store.save_checkpoint((epoch, 0), checkpoint(f"weights {epoch}"))
+        for at in ((6, 10), (6, 20)):
+            store.save_checkpoint(at, checkpoint("weights"))
         store.save_picture(4, b"png")
-        store.prune({5, 6}, {4})
+        store.prune({(5, 0), (6, 20)}, {4})
         folders = {name.rpartition("/")[0] for name in storage.list_files(place)}
-        assert folders == {"checkpoints/epoch-0000005", "checkpoints/epoch-0000006", "best/epoch-0000004", "pictures"}
+        assert folders == {
+            "checkpoints/epoch-0000005",
+            "checkpoints/epoch-0000006-batch-0000020",
+            "best/epoch-0000004",
+            "pictures",
+        }
 
     def test_the_best_weights_come_with_their_scores(self, place: str, tmp_path: Path) -> None:
         open_store(place).save_best(4, best("weights"))
@@ -161,7 +182,7 @@ class StoreContract:
         store = open_store(place)
         for epoch in (1, 2):
             state = f'{{"training": {{"history": [{{"epoch": {epoch}}}]}}}}'
-            store.save_checkpoint(epoch, checkpoint("weights", state))
+            store.save_checkpoint((epoch, 0), checkpoint("weights", state))
         assert read_history(place) == [{"epoch": 2}]
         self.damage(place, "checkpoints/epoch-0000002/state.json")
         assert read_history(place) == [{"epoch": 1}]
@@ -171,7 +192,7 @@ class StoreContract:
         temporary.mkdir()
         monkeypatch.setattr("tempfile.tempdir", str(temporary))
         store = open_store(place)
-        store.save_checkpoint(1, checkpoint("weights"))
+        store.save_checkpoint((1, 0), checkpoint("weights"))
         self.newest(place)
         store.save_best(1, best("weights"))
         fetch_best(place, 1, tmp_path / "best")

@@ -33,7 +33,7 @@ class Crops:
 
 
 class Batches:
-    def epoch(self, epoch: int) -> Iterator[Crops]:
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Crops]:
         generator = torch.Generator().manual_seed(epoch)
         for _ in range(2):
             blurred = torch.rand(2, 3, 32, 32, generator=generator) * 0.5

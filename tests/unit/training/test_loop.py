@@ -45,7 +45,7 @@ class TwoBatches:
     def __init__(self, factor: float = 1.3) -> None:
         self.factor = factor
 
-    def epoch(self, epoch: int) -> Iterator[Crops]:
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Crops]:
         generator = torch.Generator().manual_seed(epoch)
         for _ in range(2):
             blurred = torch.rand(2, 3, 32, 32, generator=generator) * 0.5
@@ -234,10 +234,10 @@ def test_weights_that_are_not_finite_after_an_epochs_last_step_end_it(
     model = _model()
 
     class OneBatch(TwoBatches):
-        def epoch(self, epoch: int) -> Iterator[Crops]:
+        def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Crops]:
             yield next(super().epoch(epoch))
 
-    with pytest.raises(TrainingDivergedError, match=r"weights are no longer finite after epoch 1; lower optim"):
+    with pytest.raises(TrainingDivergedError, match=r"weights are no longer finite after epoch 1, step 1; lower optim"):
         fit(model, OneBatch(), Scores(), CONFIG, _context(tmp_path))
 
 

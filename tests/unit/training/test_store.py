@@ -27,7 +27,7 @@ def write(directory):
     (directory / "model.safetensors").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 
-open_store(sys.argv[1]).save_checkpoint(7, write)
+open_store(sys.argv[1]).save_checkpoint((7, 0), write)
 """
 
 
@@ -37,7 +37,7 @@ class TestLocalStore(contract.StoreContract):
         return str(tmp_path / "trial")
 
     def test_what_a_killed_trial_was_writing_goes_at_the_next_start(self, place: str) -> None:
-        open_store(place).save_checkpoint(6, contract.checkpoint("weights 6"))
+        open_store(place).save_checkpoint((6, 0), contract.checkpoint("weights 6"))
         subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, place], check=False)
         assert [path for path in Path(place).iterdir() if path.name.startswith(".")]
         assert self.newest(place) == ("weights 6", None)
@@ -46,8 +46,8 @@ class TestLocalStore(contract.StoreContract):
     def test_checkpoints_of_version_0_1_0_are_found(self, place: str) -> None:
         contract.checkpoint("old")(Path(place) / "epoch-0000003")
         assert self.newest(place) == ("old", None)
-        open_store(place).save_checkpoint(4, contract.checkpoint("new"))
-        open_store(place).prune({4}, set())
+        open_store(place).save_checkpoint((4, 0), contract.checkpoint("new"))
+        open_store(place).prune({(4, 0)}, set())
         assert [path.name for path in Path(place).iterdir()] == ["checkpoints"]
 
 

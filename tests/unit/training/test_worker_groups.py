@@ -37,7 +37,7 @@ BASE = TrialConfig(
 DROPOUT = {"model.kind": "dpdnet", "model.width": 4, "model.depth": 3, "training.ema": 0.9}
 RUNS: dict[str, dict[str, Any]] = {"whole": {}, "dropout": DROPOUT}
 Result = dict[str, Any]
-MOST_SECONDS = 250
+MOST_SECONDS = 2000
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +68,14 @@ def _alone(data: Path, name: str, settings: Mapping[str, Any]) -> Result:
     return found
 
 
-def _together(data: Path, size: int, runs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Result]]:
-    """What each of `size` processes finds."""
-    folder = data.parent / f"group-of-{size}"
+def _together(
+    data: Path, size: int, runs: Mapping[str, Mapping[str, Any]], name: str = "", **more: Any
+) -> list[dict[str, Result]]:
+    """What each of `size` processes finds; for `more` see `group_worker.main`."""
+    folder = data.parent / f"group-of-{size}{name}"
     folder.mkdir()
-    task = {"data": str(data), "cache": str(folder / "cache"), "base": BASE.model_dump(mode="json"), "runs": runs}
+    base = BASE.model_dump(mode="json")
+    task = {"data": str(data), "cache": str(folder / "cache"), "base": base, "runs": runs, **more}
     (folder / "task.json").write_text(json.dumps(task))
     command = [sys.executable, str(WORKER)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -118,6 +121,25 @@ def test_two_workers_train_the_same_network_as_one(data: Path, alone: dict[str, 
         _assert_group_agrees([worker[name] for worker in group])
         _assert_same(group[0][name], alone["whole" if name == "pieces" else name])
     _assert_scored_in_order(data, 2, group[0]["whole"])
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_group_that_shrinks_and_grows_within_epochs_trains_the_same_network(
+    data: Path, alone: dict[str, Result], tmp_path: Path, run: str
+) -> None:
+    store, runs, config = str(tmp_path / "trial"), {run: RUNS[run]}, BASE.with_values(RUNS[run])
+    first = _together(data, 2, runs, f"-{run}-before", store=store, leave_after=8)[0][run]
+    assert [path.name for path in (tmp_path / "trial" / "checkpoints").glob("*-batch-*")] == [
+        "epoch-0000001-batch-0000002"
+    ]
+    after = group_worker.After(7)
+    context = LocalContext(open_store(store), leaving=after)
+    second = group_worker.trained(config, str(data), context, str(tmp_path / "cache"), after)
+    third = _together(data, 2, runs, f"-{run}-after", store=store)
+    _assert_group_agrees([worker[run] for worker in third])
+    losses = first["losses"] + second["losses"] + third[0][run]["losses"]
+    assert [len(part["losses"]) for part in (first, second)] == [8, 7]
+    _assert_same({"losses": losses, "history": third[0][run]["history"]}, alone[run])
 
 
 @pytest.mark.slow

@@ -58,6 +58,22 @@ def test_both_crops_come_from_the_same_place(split, flips):
     assert {0, 32 - 31} <= {place[4] for place in seen if place[0] == 1}, "the borders are reached"
 
 
+def test_a_batch_is_described_by_its_photographs_and_places(split):
+    alone = _loader(split, batch_size=16)
+    batch = next(alone.epoch(2, start_batch=1))
+    text = alone.described(2, 1)
+    assert text.startswith("crops of ")
+    assert text.endswith(" and 8 more")
+    shown = text.removeprefix("crops of ").removesuffix(" and 8 more").split("; ")
+    assert len(shown) == 8
+    for crop, words in zip(batch.sharp_B3HW, shown, strict=False):
+        ((photo, _, _, top, left),) = _places(crop, split, "sharp_HW3")
+        entry = split.entries[photo]
+        assert words == f"{entry.scene}/{entry.name} at row {top}, column {left}"
+    second = _loader(split, batch_size=16, rank=1, world_size=2)
+    assert second.described(2, 1).split("; ")[0] != text.split("; ")[0], "of this worker's share"
+
+
 def test_every_photo_is_seen_as_often_as_asked(split):
     loader = _loader(split, crops_per_photo=2)
     assert loader.batches_per_epoch == 3

@@ -33,7 +33,7 @@ def test_a_node_that_does_not_see_the_folder_of_the_study_says_so(tmp_path):
 def test_nothing_of_mlflow_travels_to_trials():
     """Neither a password in an address nor a database that other nodes cannot reach."""
     fields = set(Job.__dataclass_fields__)
-    assert fields == {"data", "folder", "record_id", "selection", "cache", "workers"}
+    assert fields == {"data", "folder", "record_id", "selection", "cache", "workers", "leave"}
     assert b"tracking" not in pickle.dumps(Job("data", "folder", "id", Selection()))
 
 

@@ -6,6 +6,7 @@ import time
 import pytest
 from rich.console import Console
 
+from gkm.study.single import display as display_module
 from gkm.study.single.display import TrainingDisplay
 
 METRICS = {"epoch": 5.0, "train/loss": 0.0123456, "val/psnr": 27.314, "seconds": 50.0}
@@ -38,13 +39,18 @@ def test_a_line_comes_every_so_often_also_while_nothing_happens() -> None:
     assert stream.getvalue() == said, "it ends with the block"
 
 
-def test_lines_are_no_more_frequent_than_that() -> None:
-    console, stream = _console(terminal=False)
-    with TrainingDisplay(20, console) as display:
-        display.stage("training")
-        for epoch in range(1, 20):
-            display.epoch({**METRICS, "epoch": float(epoch)})
-    assert stream.getvalue() == "training\n"
+def test_every_epoch_has_a_line_and_quick_ones_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = {"system/crops_per_second": 123.4, "system/data_wait_percent": 6.7}
+    for seconds, lines in ((0.0, list(range(1, 21))), (60.0, [1, 20])):
+        monkeypatch.setattr(display_module, "EPOCH_SECONDS", seconds)
+        console, stream = _console(terminal=False)
+        with TrainingDisplay(20, console) as display:
+            for epoch in range(1, 21):
+                display.epoch({**METRICS, **pace, "epoch": float(epoch)})
+        said = stream.getvalue().splitlines()
+        assert [int(line.split()[1]) for line in said] == lines
+        figures = "loss 0.01235, validation 27.31 dB, 123 crops/s, 7 % of the time waiting for data"
+        assert said[0] == f"epoch 1 of 20: {figures}, about 16 min left"
 
 
 def test_a_terminal_gets_a_bar_that_vanishes() -> None:
@@ -53,7 +59,7 @@ def test_a_terminal_gets_a_bar_that_vanishes() -> None:
         display.stage("starting 2 workers")
         display.epoch(METRICS)
         display._bar.refresh()
-    assert "training, 27.31 dB" in stream.getvalue()
+    assert "training: loss 0.01235, validation 27.31 dB" in stream.getvalue()
     assert "5/20" in stream.getvalue()
 
 
@@ -61,5 +67,5 @@ def test_a_terminal_gets_a_bar_that_vanishes() -> None:
 def test_a_note_is_said_at_once(terminal: bool) -> None:
     console, stream = _console(terminal)
     with TrainingDisplay(20, console) as display:
-        display.epoch({**METRICS, "note": "checkpoint of epoch 4 is damaged"})
+        display.note("checkpoint of epoch 4 is damaged")
         assert "checkpoint of epoch 4 is damaged\n" in stream.getvalue()

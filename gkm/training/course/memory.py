@@ -1,0 +1,72 @@
+"""A batch for which the memory does not suffice in; how many of its crops would fit, and what to set, out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from gkm.config import TrialConfig
+from gkm.training.context import TrainingContext
+
+_SAID = ("can't allocate memory", "cannot allocate memory", "out of memory")
+"""How errors that are no class of their own begin to say it: of the processor's allocator, of libraries of GPUs."""
+
+
+class BatchTooLargeError(RuntimeError):
+    """A batch does not fit into the memory; the message says what does."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that there is not enough memory, on a GPU or of the machine."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID)
+
+
+def largest_share(attempt: Callable[[int], None], crops: int) -> int:
+    """The most crops, half as many with each try, with which `attempt` does not run out of memory; 0: none."""
+    while (crops := crops // 2) > 0:
+        _free()
+        try:
+            attempt(crops)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            return crops
+    return 0
+
+
+def too_large(config: TrialConfig, context: TrainingContext, fitting: int | None, *, pieces: bool) -> str:
+    """A sentence about a share of a batch that does not fit, `fitting` of whose crops do (None: not known).
+
+    `pieces`: whether `training.accumulate` divides the batch; else it has parts of the network computed again.
+    """
+    crops, side = config.data.batch_size // context.world_size, config.data.crop_pixels
+    where = "this GPU's memory" if context.device.type == "cuda" else "the memory"
+    what = (
+        f"{crops} crops of {side} pixels a step, in {config.training.accumulate} pieces,"
+        if (config.training.accumulate > 1)
+        else f"{crops} crops of {side} pixels a step"
+    )
+    if fitting == 0:
+        return f"{what} do not fit into {where}, nor does one; set data.crop_pixels to less than {side}"
+    less = f"set data.batch_size={fitting * context.world_size}" if fitting else "set a smaller data.batch_size"
+    fit = f", {fitting} would" if fitting else ""
+    same = _same_step(config, crops, fitting, pieces)
+    return f"{what} do not fit into {where}{fit}: {less}{same}"
+
+
+def _same_step(config: TrialConfig, crops: int, fitting: int | None, pieces: bool) -> str:
+    """The setting by which the very same step takes less memory, if there is one left to try."""
+    accumulate = config.training.accumulate
+    if pieces:
+        wanted = -(-crops // fitting) if fitting else 2 * accumulate
+        return f", or training.accumulate={wanted} for the same step in pieces" if wanted <= crops else ""
+    return "" if accumulate > 1 else ", or training.accumulate=2 for the same step in less memory"
+
+
+def _free() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
