@@ -23,7 +23,8 @@ PIPELINES = {
     "submit": ("submit", "Run one of these commands as a job on a Ray cluster."),
     "report": ("report", "Write the report page of a study."),
     "evaluate-noise": ("evaluate_noise", "Measure a model on noisy photographs."),
-    "promote": ("promote", "Make the challenger champion if it is better, or roll back."),
+    "promote": ("promote", "Make a version champion if it passes the gates, or roll back."),
+    "registry": ("registry", "Show versions of the registered model and their history."),
     "import-model": ("import_model", "Register a checkpoint released by a network's authors."),
     "deblur": ("deblur", "Deblur photographs."),
 }

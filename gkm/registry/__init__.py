@@ -1,5 +1,8 @@
 """Weights in, versions of the registered model `gkmnet` out: challengers, a champion, and the one before it."""
 
+from gkm.registry.challengers import Registered, find_registered, register, register_best
+from gkm.registry.gates import Gate, Gates, read_gates
+from gkm.registry.history import events
 from gkm.registry.imported import Imported, import_model
 from gkm.registry.noise import SIGMAS_8BIT, NoiseStudy, study_noise
 from gkm.registry.promotion import Promotion, Rollback, promote, rollback
@@ -10,8 +13,6 @@ from gkm.registry.versions import (
     REGISTERED_NAME,
     LoadedModel,
     load,
-    register,
-    register_best,
 )
 
 __all__ = [
@@ -20,14 +21,20 @@ __all__ = [
     "PREVIOUS",
     "REGISTERED_NAME",
     "SIGMAS_8BIT",
+    "Gate",
+    "Gates",
     "Imported",
     "LoadedModel",
     "NoiseStudy",
     "Promotion",
+    "Registered",
     "Rollback",
+    "events",
+    "find_registered",
     "import_model",
     "load",
     "promote",
+    "read_gates",
     "register",
     "register_best",
     "rollback",
