@@ -40,7 +40,8 @@ def restore_elsewhere(model: Path, seen: Mapping[str, npt.NDArray[Any]], expecte
     """
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         given, made = Path(temporary) / "seen.npz", Path(temporary) / "restored.npy"
-        np.savez(given, **seen)
+        arrays: dict[str, Any] = dict(seen)
+        np.savez(given, **arrays)
         command = [sys.executable, "-P", "-W", "ignore", __file__, *map(str, (model, given, made))]
         try:
             answer = subprocess.run(

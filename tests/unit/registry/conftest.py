@@ -61,9 +61,7 @@ def tracking(empty_store: Path, tmp_path: Path) -> Tracking:
 
 
 @pytest.fixture
-def register_as_good_as(
-    tracking: Tracking, untrained: Path, trained: Path, tmp_path: Path
-) -> Callable[[float], int]:
+def register_as_good_as(tracking: Tracking, untrained: Path, trained: Path, tmp_path: Path) -> Callable[[float], int]:
     """Registers a network with a share of the training: 1 has all of it, -1 was led as far the wrong way."""
     start = dict(load_weights(untrained).named_parameters())
     count = iter(range(1000))

@@ -10,9 +10,7 @@ GAINS = (0.428, 0.943, 0.19, 1.254, 0.556, 0.393)
 """In dB, by photograph: what the sample's quick study gained over the blurred input."""
 
 
-def measured(
-    version: int = 2, opponent: int | None = None, gains: Sequence[float] = GAINS, **more: Any
-) -> Measured:
+def measured(version: int = 2, opponent: int | None = None, gains: Sequence[float] = GAINS, **more: Any) -> Measured:
     """What was measured of a version that gains `gains` dB over its opponent, and is fine otherwise."""
     on = {name: more.pop(name) for name in tuple(more) if name in OnData.__dataclass_fields__}
     scores = OnData(

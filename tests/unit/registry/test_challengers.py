@@ -1,5 +1,6 @@
 """Registration, and who takes the alias `challenger`."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from gkm.registry.versions import aliases, find, versions
 from gkm.study.design.objective import Objective
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.tracking import Tracking
-from gkm.training.checkpoint import load_weights, save_weights
+from gkm.training.checkpoint import load_weights
 
 Register = Callable[[float], int]
 Add = Callable[..., int]
@@ -47,9 +48,7 @@ def end_study(tracking: Tracking, trained: Path) -> End:
     return end
 
 
-def test_the_first_winner_takes_the_alias_and_a_better_one_takes_it_from_it(
-    tracking: Tracking, end_study: End
-) -> None:
+def test_the_first_winner_takes_the_alias_and_a_better_one_takes_it_from_it(tracking: Tracking, end_study: End) -> None:
     assert end_study(31.0).sentence == "gkmnet version 1, alias challenger"
     assert end_study(31.25).sentence == (
         "gkmnet version 2, alias challenger: 31.25 dB on the same validation photographs, better than version 1 with "
@@ -98,7 +97,8 @@ def test_without_a_recorded_figure_both_are_measured(
     register_as_good_as(-1.0)  # its data is "abc", and no figure came with it
     found = end_study(20.0, fingerprint="abc", data=str(tiny_data))
     assert found.is_challenger
-    assert found.reason.endswith(" dB") and "on the same validation photographs, better than version 1" in found.reason
+    assert found.reason.endswith(" dB")
+    assert "on the same validation photographs, better than version 1" in found.reason
     other = end_study(99.0, fingerprint="abc", metric="val/ssim", data=str(tiny_data))
     assert not other.is_challenger  # the same weights: measured, since there is no recorded val/ssim
     assert "not better than version 2" in other.reason
@@ -131,14 +131,10 @@ def test_each_registration_is_the_challenger_and_old_ones_stay_loadable(
     assert find(tracking, "2").tags["gkm.data"] == "abc"
 
 
-
-
 def test_the_same_weights_of_a_run_are_one_version(tracking: Tracking, trained: Path) -> None:
     run = tracking.start_trial("t", study_run_id=None, number=None, config=TrialConfig(), searched={}, tags={})
     assert [register(tracking, run.run_id, trained) for _ in range(2)] == [1, 1]
     assert len(versions(tracking)) == 1
-
-
 
 
 @pytest.mark.parametrize("operation", ["log_param", "set_registered_model_alias", "set_registered_model_tag"])
@@ -160,8 +156,6 @@ def test_a_registration_cut_short_is_completed(
     assert register(tracking, run.run_id, trained) == 1
     assert tracking.client.get_registered_model("gkmnet").aliases == {"challenger": "1"}
     assert [event["event"] for event in events(tracking)] == ["challenger"]
-
-
 
 
 def test_the_best_trial_of_a_study_is_registered_once(tracking: Tracking, trained: Path, tmp_path: Path) -> None:
@@ -187,8 +181,6 @@ def test_the_best_trial_of_a_study_is_registered_once(tracking: Tracking, traine
     assert (version.tags["gkm.study"], version.tags["gkm.val/psnr"]) == ("s", "21.5000")
 
 
-
-
 def test_damaged_weights_are_not_registered(tracking: Tracking, trained: Path, tmp_path: Path) -> None:
     run = tracking.start_trial("t", study_run_id=None, number=None, config=TrialConfig(), searched={}, tags={})
     damaged = shutil.copytree(trained, tmp_path / "damaged")
@@ -196,8 +188,6 @@ def test_damaged_weights_are_not_registered(tracking: Tracking, trained: Path, t
     with pytest.raises(InputError, match="damaged"):
         register(tracking, run.run_id, damaged)
     assert versions(tracking) == []
-
-
 
 
 def test_nothing_registered_is_a_pickle(register_as_good_as: Register, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_both_have_to_be_right(weights: Path) -> None:
     seal(weights, integrity.FILES)
     before = integrity.digest(weights)
     (weights / "model.safetensors").write_bytes(b"Weights")
-    with pytest.raises(InputError, match="^it: its weights are not those that were registered"):
+    with pytest.raises(InputError, match=r"^it: its weights are not those that were registered"):
         integrity.check(weights, "it", before)
     with pytest.raises(InputError, match=r"^it: model\.safetensors is not the one that was registered"):
         integrity.check(weights, "it", integrity.digest(weights))

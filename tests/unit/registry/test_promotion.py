@@ -98,7 +98,7 @@ def test_what_is_decided_is_written_down_with_its_figures(
         "psnr": 33.1273, "opponent_psnr": 32.5,
     }  # fmt: skip
     assert event["gates"][0][:2] == ["PSNR on sample", True]
-    assert "+0.208 to +1.046" in event["gates"][0][2]
+    assert "+0.212 to +1.043" in event["gates"][0][2]
     evidence = tracking.client.get_run(event["evidence"])
     assert evidence.data.metrics["test/psnr"] == pytest.approx(33.1273, abs=1e-4)
     kept = tracking.download(event["evidence"], "evidence.json", Path(tracking.uri.removeprefix("sqlite:///")).parent)
@@ -139,18 +139,14 @@ def test_better_but_slower_is_refused_unless_overridden_for_a_reason(
     assert aliases(tracking) == {"champion": 1}
 
 
-def test_an_override_that_is_not_needed_is_not_recorded(
-    tracking: Tracking, add_version: Add, gaining: Gaining
-) -> None:
+def test_an_override_that_is_not_needed_is_not_recorded(tracking: Tracking, add_version: Add, gaining: Gaining) -> None:
     gaining()
     add_version()
     promote(tracking, "d", version=1, override="just in case")
     assert events(tracking)[-1]["why"] == ""
 
 
-def test_a_dry_run_changes_nothing_and_counts_as_a_look(
-    tracking: Tracking, add_version: Add, gaining: Gaining
-) -> None:
+def test_a_dry_run_changes_nothing_and_counts_as_a_look(tracking: Tracking, add_version: Add, gaining: Gaining) -> None:
     gaining()
     add_version(), add_version()
     assert promote(tracking, "d", version=1, dry_run=True).looks == (1,)

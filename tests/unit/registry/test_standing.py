@@ -1,4 +1,4 @@
-"""The history and the aliases: entries have places of their own, and the aliases follow them whatever happens between."""
+"""The history and the aliases: entries have places of their own, and the aliases follow them, whoever dies between."""
 
 import json
 from collections.abc import Callable

@@ -94,6 +94,6 @@ def test_one_that_is_not_there_is_said() -> None:
 
 @pytest.mark.parametrize("url", ["", "hook", "ftp://secret@h/x", "file:///etc/secret", "http://", "http://h:secret/x"])
 def test_what_is_no_address_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(InputError, match="GKM_PROMOTION_WEBHOOK.*is no address") as refused:
+    with pytest.raises(InputError, match=r"GKM_PROMOTION_WEBHOOK.*is no address") as refused:
         parse(url)
     assert "secret" not in str(refused.value)
