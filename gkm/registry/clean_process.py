@@ -42,7 +42,7 @@ def restore_elsewhere(model: Path, seen: Mapping[str, npt.NDArray[Any]], expecte
         given, made = Path(temporary) / "seen.npz", Path(temporary) / "restored.npy"
         arrays: dict[str, Any] = dict(seen)
         np.savez(given, **arrays)
-        command = [sys.executable, "-P", "-W", "ignore", __file__, *map(str, (model, given, made))]
+        command = [sys.executable, "-E", "-P", "-W", "ignore", __file__, *map(str, (model, given, made))]
         try:
             answer = subprocess.run(
                 command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, cwd=temporary

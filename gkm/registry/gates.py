@@ -31,7 +31,7 @@ class _Part(BaseModel):
 class Quality(_Part):
     """What has to be gained, in dB of PSNR."""
 
-    margin_db: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    margin_db: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
     level: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
 
 

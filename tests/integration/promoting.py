@@ -4,10 +4,10 @@ Libraries are imported once, then the process forks: what is tested is what happ
 """
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -47,11 +47,11 @@ def answer_of(child: int, reading: int) -> str:
     return "killed" if os.WIFSIGNALED(status) else said
 
 
-def promoting(uri: str, version: int, begin_at: float) -> str:
-    """Promotes a version that is surely better, measured until `begin_at`."""
+def promoting(uri: str, version: int, wait: Callable[[], object] = int) -> str:
+    """Promotes a version that is surely better; `wait` is how long it takes to measure it."""
 
     def measure(tracking: Tracking, number: int, opponent: int | None, *_: Any, **__: Any) -> Any:
-        time.sleep(max(0.0, begin_at - time.time()))
+        wait()
         return measured(number, opponent, [1.0] * 6, clean=None)
 
     promotion.measure = measure
@@ -75,7 +75,7 @@ def killed_after(writes: int, uri: str, version: int) -> str:
         return call(self, operation, *arguments, **keywords)
 
     Tracking.call = counted  # type: ignore[method-assign]
-    return f"{promoting(uri, version, 0.0)} {count}"
+    return f"{promoting(uri, version)} {count}"
 
 
 def reading(uri: str, until: str) -> str:
@@ -103,9 +103,9 @@ def at_once(uri: str, stop: str, count: int) -> None:
     """Promotes versions 2 to `count` + 1 at the same moment, a reader looking on; prints what each said."""
     in_a_fork(lambda: prepare(uri, count + 1))
     reader = in_a_child(lambda: reading(uri, stop))
-    begin_at = time.time() + float(os.environ.get("BEGIN_AFTER", "10"))
+    all_are_measured = multiprocessing.get_context("fork").Barrier(count)
     children = [
-        in_a_child(lambda number=number: promoting(uri, number, begin_at))  # type: ignore[misc]
+        in_a_child(lambda number=number: promoting(uri, number, all_are_measured.wait))  # type: ignore[misc]
         for number in range(2, count + 2)
     ]
     answers = [answer_of(*child) for child in children]

@@ -38,7 +38,7 @@ def test_the_quick_study_passes_against_the_blurred_input() -> None:
         ([-gain for gain in GAINS], "-0.627 dB over the blurred input, 95 % interval -1.043 to -0.212"),
         ([0.0] * 6, "+0.000 dB over the blurred input, 95 % interval +0.000 to +0.000"),
         ([0.04] * 6, "+0.040 dB over the blurred input, 95 % interval +0.040 to +0.040"),
-        ([0.9, -0.3, 0.4, 0.8, -0.2, 0.5], "+0.350 dB over the blurred input, 95 % interval -0.175 to +0.875"),
+        ([0.9, -0.3, 0.4, 0.8, -0.2, 0.5], "+0.350 dB over the blurred input, 95 % interval -0.176 to +0.876"),
         ([0.9], "+0.900 dB on one photograph, which allows no interval"),
     ],
 )
@@ -119,20 +119,19 @@ def test_the_interval_holds_the_true_gain_in_95_of_100_test_sets(photographs: in
 
 
 def test_looking_again_and_again_lets_no_more_than_5_in_100_registries_have_a_champion_that_is_no_better() -> None:
-    """Twenty equal candidates each, on the same photographs, whose differences have a part in common."""
+    """Ten candidates each that are no better, on the same photographs, some of which suit them all."""
     generator = np.random.default_rng(0)
-    wrong = every_time_95 = 0
-    for _ in range(500):
-        shared = generator.normal(0, 0.2, 8)
-        candidates = [shared - shared.mean() + generator.normal(0, 0.2, 8) for _ in range(20)]
-        always_95, spent = (
-            [difference(measured(gains=list(gains)).on[0], look, 0.95).low or 0.0 for look, gains in numbered]
-            for numbered in ([(1, gains) for gains in candidates], list(enumerate(candidates, start=1)))
-        )
-        wrong += max(spent) > 0
-        every_time_95 += max(always_95) > 0
-    assert wrong / 500 <= 0.05
-    assert every_time_95 / 500 > 0.1  # what it would be without
+    spent = every_time_95 = 0
+    for _ in range(300):
+        shared = generator.normal(0, 0.15, 8)
+        bounds = []
+        for look in range(1, 11):
+            on = measured(gains=list(shared + generator.normal(0, 0.25, 8))).on[0]
+            bounds.append([difference(on, k, 0.95).low or 0.0 for k in (look, 1)])
+        spent += any(at_look > 0 for at_look, _ in bounds)
+        every_time_95 += any(at_first > 0 for _, at_first in bounds)
+    assert spent / 300 <= 0.05
+    assert every_time_95 / 300 > 0.1  # what it would be without
 
 
 def test_the_levels_spend_5_in_100_over_all_looks() -> None:
