@@ -171,11 +171,13 @@ def _trained(launch: "Launch", group: "WorkerGroup | None", ray_address: str) ->
 
 
 def _register(record: "TrialRecord", launch: "Launch", workspace: Path) -> None:
-    from gkm.registry.versions import CHALLENGER, REGISTERED_NAME, register_run
+    from gkm.registry.challengers import register_run
+    from gkm.registry.versions import CHALLENGER, REGISTERED_NAME
 
     described = f"Trained by itself: {_best(record)['val/psnr']:.2f} dB in validation."
     version = register_run(launch.tracking, record.run_id, tags={}, description=described)
     say(f"registered: {REGISTERED_NAME} version {version}, alias {CHALLENGER}")
+    say(f"promote it, if it passes the gates: gkm promote --version {version}")
     say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
 
 

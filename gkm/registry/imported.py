@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gkm.errors import InputError
-from gkm.registry.versions import register
+from gkm.registry.challengers import register
 from gkm.tracking import Tracking
 
 

@@ -1,51 +1,77 @@
-"""The gate: challenger and champion on the same test photographs in, a new champion or the reason against it out.
+"""A version, its champion and the gates in; a new champion, or the reasons against it, out; and the way back.
 
-Every promotion, refusal and rollback leaves an event: a tag `gkm.event.TIME` of the registered model, JSON with what
-happened, to which version, why, and the figures.
+What is decided is written to the registry's history first, at a place that only one process can have, and then to the
+aliases (see `gkm.registry.standing`). Whoever was overtaken by another promotion does not promote: what it measured was
+measured against a champion that is none any more.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gkm.config import Input
 from gkm.errors import InputError
-from gkm.registry import versions
-from gkm.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, REGISTERED_NAME
+from gkm.registry import gates as limits
+from gkm.registry import history, ledger, standing, versions
+from gkm.registry.gates import Gate, Gates
+from gkm.registry.measuring import Measured, Watch, measure
+from gkm.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Standing
+from gkm.registry.versions import REGISTERED_NAME
 from gkm.tracking import Tracking
 
 if TYPE_CHECKING:
-    from gkm.data.dataset.pair import Pair
-    from gkm.data.reading.cache import CachedSplit, NodeCache
+    from gkm.data.reading.cache import NodeCache
+
+__all__ = ["Promotion", "Rollback", "Watch", "promote", "rollback"]
 
 Scores = Mapping[str, float]
 """Means over the test photographs: "psnr" in dB and "ssim"."""
-Watch = Callable[[str, "CachedSplit"], "Iterable[Pair]"]
-"""Shows progress: what is done to which photographs in, the photographs one by one out."""
-
-_EVENT = "gkm.event."
-_ROLLED_BACK = "gkm.rolled_back"
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What the gate found."""
+    """What the gates found."""
 
     promoted: bool
     reason: str
     """One sentence with the figures."""
     version: int
-    """The challenger."""
     opponent: str
     """What it was measured against: "version 2 (champion)" or "the blurred input"."""
-    scores: Scores
-    opponent_scores: Scores
-    photographs: int
-    data_fingerprint: str
+    gates: tuple[Gate, ...]
+    measured: Measured
+    looks: tuple[int, ...]
+    """How manieth look at each data set's test photographs this was."""
+    override: str = ""
+    """Why it was promoted although gates failed."""
+    evidence: str | None = None
+    """The run of MLflow that has all scores; None for a dry run."""
+    event: Mapping[str, Any] | None = None
+    """As it is in the history; None for a dry run."""
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        """The gates that it did not pass."""
+        return tuple(gate for gate in self.gates if not gate.passed)
+
+    @property
+    def scores(self) -> Scores:
+        """Of the version, on the first data set."""
+        on = self.measured.on[0]
+        return {"psnr": sum(on.psnr) / len(on.psnr), "ssim": on.ssim}
+
+    @property
+    def opponent_scores(self) -> Scores:
+        """Of the opponent, on the first data set."""
+        on = self.measured.on[0]
+        return {"psnr": sum(on.opponent_psnr) / len(on.psnr), "ssim": on.opponent_ssim}
+
+    @property
+    def photographs(self) -> int:
+        """How many, in the first data set."""
+        return len(self.measured.on[0].psnr)
 
 
 @dataclass(frozen=True)
@@ -56,45 +82,62 @@ class Rollback:
     """The version that is champion again."""
     withdrawn: int
     """The version that no longer is."""
+    event: Mapping[str, Any] | None = None
+    """As it is in the history; None for a dry run."""
 
 
 def promote(
     tracking: Tracking,
-    data: str,
+    data: str | Sequence[str],
     *,
+    version: str | int | None = None,
+    gates: Gates | None = None,
     cache: NodeCache | str | None = None,
     dry_run: bool = False,
     again: bool = False,
+    override: str = "",
     watch: Watch | None = None,
 ) -> Promotion:
-    """Make the challenger champion if its mean PSNR on the test photographs of `data` is higher than the champion's.
+    """Make `version` champion if it passes all gates against the champion, on every data set.
 
-    While there is no champion it has to beat the blurred photographs themselves. The old champion becomes `previous`.
+    While there is no champion the opponent is the blurred photographs themselves. The old champion becomes `previous`.
 
     Args:
+        data: places of data sets, of which the test photographs are used.
+        version: a version or an alias; None: the challenger.
+        gates: None: those of `gates.toml`.
         cache: see `gkm.data.reading.cache.open_split`.
-        dry_run: measure, but change and record nothing.
-        again: consider a challenger that was rolled back, too.
+        dry_run: measure and judge, and change nothing; that these photographs were looked at is recorded all the same.
+        again: consider a version that was rolled back, too.
+        override: why it is to be promoted whatever gates it fails; recorded.
 
-    Raises InputError where there is no challenger, it is the champion already, or it was rolled back.
+    Raises InputError where there is no such version, it is the champion already, it was rolled back, its weights are
+    not those that were registered, or another process changed the champion meanwhile.
     """
-    known = versions.aliases(tracking)
-    challenger = _challenger(tracking, known, again)
-    champion = known.get(CHAMPION)
-    scores, photos = _scores(tracking, challenger, data, cache, watch)
-    opponent = "the blurred input" if champion is None else f"version {champion} (champion)"
-    opponent_scores, _ = _scores(tracking, champion, data, cache, watch)
-    promoted = scores["psnr"] > opponent_scores["psnr"]
-    reason = (
-        f"version {challenger} has {scores['psnr']:.3f} dB on {len(photos)} test photographs, "
-        f"{'more' if promoted else 'not more'} than {opponent} with {opponent_scores['psnr']:.3f} dB"
-    )
-    result = Promotion(
-        promoted, reason, challenger, opponent, scores, opponent_scores, len(photos), photos.manifest.fingerprint
-    )
-    if not dry_run:
-        _record_promotion(tracking, result, known)
-    return result
+    gates = gates or limits.read_gates()
+    places = [data] if isinstance(data, str) else list(dict.fromkeys(data))
+    number = _candidate(tracking, version, standing.read(tracking), again)
+    ledger.ensure(tracking)
+    champion = standing.settle(tracking).aliases.get(CHAMPION)
+    measured = measure(tracking, number, champion, places, gates, cache=cache, watch=watch)
+    evidence = None
+    while True:
+        seen = standing.settle(tracking)
+        found = _judged(measured, gates, history.events_of(seen), override)
+        overtaken = seen.aliases.get(CHAMPION) != champion
+        if not dry_run and evidence is None:
+            evidence = _keep(tracking, found)
+        entry = _entry(found, seen, evidence, _word(found, overtaken, dry_run))
+        if standing.change(tracking, seen, entry):
+            break
+    if overtaken:
+        raise InputError(
+            f"{REGISTERED_NAME} version {number}: another version became champion while this one was measured; "
+            "run the command again"
+        )
+    if dry_run:
+        return found
+    return replace(found, evidence=evidence, event=_told(entry))
 
 
 def rollback(tracking: Tracking, reason: str = "", dry_run: bool = False) -> Rollback:
@@ -102,98 +145,139 @@ def rollback(tracking: Tracking, reason: str = "", dry_run: bool = False) -> Rol
 
     A dry run changes and records nothing.
 
-    Raises InputError where there is nothing to roll back to.
+    Raises InputError where there is nothing to roll back to, or another process changed the champion meanwhile.
     """
-    known = versions.aliases(tracking)
-    withdrawn, restored = known.get(CHAMPION), known.get(PREVIOUS)
+    seen = standing.read(tracking)
+    withdrawn, restored = seen.aliases.get(CHAMPION), seen.aliases.get(PREVIOUS)
     if withdrawn is None or restored is None:
         missing = "no champion" if withdrawn is None else f"no champion before version {withdrawn}"
         raise InputError(f"{REGISTERED_NAME}: there is {missing} to roll back to; promote a challenger first")
     if dry_run:
         return Rollback(restored, withdrawn)
-    versions.set_alias(tracking, CHAMPION, restored)
-    before = _champion_before(tracking, restored)
-    versions.set_alias(tracking, PREVIOUS, before)
-    _tag(tracking, withdrawn, {_ROLLED_BACK: _now()})
-    _record(tracking, "rolled back", withdrawn, reason or "rolled back by hand", {"champion": restored})
-    return Rollback(restored, withdrawn)
+    ledger.ensure(tracking)
+    while True:
+        seen = standing.settle(tracking)
+        if (seen.aliases.get(CHAMPION), seen.aliases.get(PREVIOUS)) != (withdrawn, restored):
+            raise InputError(f"{REGISTERED_NAME}: its champion was changed meanwhile; run the command again")
+        before = history.champion_before(history.events_of(seen), restored)
+        if not any(int(known.version) == before for known in versions.versions(tracking)):
+            before = None
+        why, time = reason or "rolled back by hand", history.now()
+        entry = {
+            "event": history.ROLLED_BACK,
+            "time": time,
+            "version": withdrawn,
+            "champion": restored,
+            "reason": why,
+            "who": history.whoami(),
+            "aliases": {PREVIOUS: before, CHAMPION: restored},
+            "tags": {"gkm.rolled_back": time, "gkm.last_event": f"rolled back: {why}"},
+        }
+        if standing.change(tracking, seen, entry):
+            return Rollback(restored, withdrawn, _told(entry))
 
 
-def events(tracking: Tracking) -> list[dict[str, Any]]:
-    """What happened to the registered model, oldest first: "event", "time", "version", "reason" and more."""
-    tags = tracking.client.get_registered_model(REGISTERED_NAME).tags
-    return [json.loads(tags[key]) for key in sorted(tags) if key.startswith(_EVENT)]
-
-
-def _challenger(tracking: Tracking, known: Mapping[str, int], again: bool) -> int:
-    version = versions.find(tracking, CHALLENGER)
-    number = int(version.version)
-    if known.get(CHAMPION) == number:
+def _candidate(tracking: Tracking, version: str | int | None, seen: Standing, again: bool) -> int:
+    record = versions.find(tracking, CHALLENGER if version is None else str(version))
+    number = int(record.version)
+    if seen.aliases.get(CHAMPION) == number:
         raise InputError(
             f"{REGISTERED_NAME} version {number}: is the champion already, and nothing newer challenges it; "
-            "run a study to register a challenger"
+            "run a study to register a challenger, or name another version with --version"
         )
-    if _ROLLED_BACK in version.tags and not again:
+    when = history.was_rolled_back(history.events_of(seen), number)
+    if when and not again:
         raise InputError(
-            f"{REGISTERED_NAME} version {number}: was rolled back on {version.tags[_ROLLED_BACK]}; "
+            f"{REGISTERED_NAME} version {number}: was rolled back on {when}; "
             "register a better one, or promote this one again with --again"
         )
     return number
 
 
-def _scores(
-    tracking: Tracking, version: int | None, data: str, cache: NodeCache | str | None, watch: Watch | None
-) -> tuple[Scores, CachedSplit]:
-    """Means of a version, or of the blurred photographs for None, over the test photographs; with those."""
-    from gkm.data.reading.cache import open_split
-    from gkm.evaluation import evaluate, mean_scores, restorer
-    from gkm.training.context import best_device
-
-    device = best_device()
-    model = None if version is None else versions.load(tracking, version).model.to(device)
-    restore = None if model is None else restorer(model)
-    inputs: tuple[Input, ...] = ("blurred",) if model is None else model.inputs
-    photos = open_split(data, "test", cache, inputs=inputs)
-    label = "blurred input" if version is None else f"version {version}"
-    pairs = watch(label, photos) if watch else photos
-    try:
-        return mean_scores(evaluate(restore, pairs, inputs=inputs, with_lpips=False, device=device)), photos
-    except FloatingPointError as error:
-        raise InputError(f"{REGISTERED_NAME} {label}: {error}; register a version that works") from None
-
-
-def _record_promotion(tracking: Tracking, result: Promotion, seen: Mapping[str, int]) -> None:
-    if versions.aliases(tracking) != dict(seen):
-        raise InputError(f"{REGISTERED_NAME}: its aliases were changed during the comparison; run the command again")
-    figures = {key: value for key, value in asdict(result).items() if key not in ("promoted", "reason", "version")}
-    if result.promoted:
-        if CHAMPION in seen:
-            versions.set_alias(tracking, PREVIOUS, seen[CHAMPION])
-            figures["previous"] = seen[CHAMPION]
-        versions.set_alias(tracking, CHAMPION, result.version)
-        _tag(tracking, result.version, {"gkm.promoted": _now(), "gkm.test/psnr": f"{result.scores['psnr']:.4f}"})
-    event = "promoted" if result.promoted else "refused"
-    _record(tracking, event, result.version, result.reason, figures)
+def _judged(measured: Measured, gates: Gates, happened: Sequence[dict[str, Any]], override: str) -> Promotion:
+    number, opponent = measured.version, measured.opponent
+    looks = tuple(history.look(happened, on.photographs_id, on.fingerprint, number, opponent) for on in measured.on)
+    found = tuple(limits.judge(measured, gates, looks))
+    failed = [gate for gate in found if not gate.passed]
+    against = "the blurred input" if opponent is None else f"version {opponent} (champion)"
+    on = measured.on[0]
+    own, other = (sum(scores) / len(scores) for scores in (on.psnr, on.opponent_psnr))
+    figures = f"version {number} has {own:.3f} dB on {len(on.psnr)} test photographs, {against} {other:.3f} dB"
+    if failed:
+        verdict = f"{len(failed)} of {len(found)} gates failed, {', '.join(gate.name for gate in failed)}"
+    else:
+        verdict = f"all {len(found)} gates passed"
+    if failed and override:
+        verdict = f"{verdict}; overridden: {override}"
+    promoted = not failed or bool(override)
+    used = override if failed else ""
+    return Promotion(promoted, f"{figures}; {verdict}", number, against, found, measured, looks, used)
 
 
-def _champion_before(tracking: Tracking, version: int) -> int | None:
-    """The champion that `version` took over from, where it still exists."""
-    taken_over = [e for e in events(tracking) if e["event"] == "promoted" and e["version"] == version]
-    before = taken_over[-1].get("previous") if taken_over else None
-    return before if any(int(v.version) == before for v in versions.versions(tracking)) else None
+def _word(found: Promotion, overtaken: bool, dry_run: bool) -> str:
+    if dry_run:
+        return history.LOOKED
+    if overtaken:
+        return history.OVERTAKEN
+    return history.PROMOTED if found.promoted else history.REFUSED
 
 
-def _record(tracking: Tracking, event: str, version: int, reason: str, more: Mapping[str, Any]) -> None:
-    now = _now()
-    text = json.dumps({"event": event, "time": now, "version": version, "reason": reason, **more})
-    tracking.client.set_registered_model_tag(REGISTERED_NAME, f"{_EVENT}{now}", text)
-    _tag(tracking, version, {"gkm.last_event": f"{event}: {reason}"})
+def _entry(found: Promotion, seen: Standing, evidence: str | None, event: str) -> dict[str, Any]:
+    """What is written to the history; it decides."""
+    time, number = history.now(), found.version
+    entry: dict[str, Any] = {
+        "event": event,
+        "time": time,
+        "version": number,
+        "reason": found.reason,
+        "who": history.whoami(),
+        "why": found.override,
+        "evidence": evidence,
+        "opponent": found.opponent,
+        "data": [
+            {
+                "place": on.label,
+                "fingerprint": on.fingerprint,
+                "photographs_id": on.photographs_id,
+                "photographs": len(on.psnr),
+                "look": look,
+                "psnr": round(sum(on.psnr) / len(on.psnr), 4),
+                "opponent_psnr": round(sum(on.opponent_psnr) / len(on.psnr), 4),
+            }
+            for on, look in zip(found.measured.on, found.looks, strict=True)
+        ],
+        "gates": [[gate.name, gate.passed, gate.figures] for gate in found.gates],
+        "aliases": {},
+    }
+    if event == history.LOOKED:
+        return entry
+    entry["tags"] = {"gkm.last_event": f"{event}: {found.reason}"}
+    if event == history.PROMOTED:
+        champion = seen.aliases.get(CHAMPION)
+        entry["aliases"] = {CHAMPION: number} if champion is None else {PREVIOUS: champion, CHAMPION: number}
+        entry |= {} if champion is None else {"previous": champion}
+        entry["tags"] |= {"gkm.promoted": time, "gkm.test/psnr": f"{found.scores['psnr']:.4f}"}
+    return entry
 
 
-def _tag(tracking: Tracking, version: int, tags: Mapping[str, str]) -> None:
-    for key, value in tags.items():
-        tracking.client.set_model_version_tag(REGISTERED_NAME, str(version), key, value)
+def _keep(tracking: Tracking, found: Promotion) -> str:
+    """A run of MLflow with everything that was measured; its id."""
+    name = f"promotion of version {found.version}"
+    tags = {"gkm.kind": "promotion", "gkm.version": str(found.version), "gkm.opponent": found.opponent}
+    run_id = str(tracking.create(name, tags).info.run_id)
+    figures = {f"test/{key}": value for key, value in found.scores.items()}
+    tracking.log_metrics(run_id, figures | {f"test/opponent_{k}": value for k, value in found.opponent_scores.items()})
+    content = {
+        "reason": found.reason,
+        "gates": [asdict(gate) for gate in found.gates],
+        "looks": found.looks,
+        "measured": asdict(found.measured),
+    }
+    tracking.log_text(run_id, "evidence.json", json.dumps(content, indent=1))
+    tracking.finish(run_id, "finished")
+    return run_id
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _told(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """`entry` without what only the registry needs."""
+    return {key: value for key, value in entry.items() if key not in ("aliases", "tags")}

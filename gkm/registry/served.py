@@ -34,12 +34,14 @@ _REQUIREMENTS = (
 
 
 class ServedModel:
-    """What `mlflow.pyfunc.load_model` wraps."""
+    """What `mlflow.pyfunc.load_model` wraps; its weights are those that were registered, or it is not made."""
 
     def __init__(self, weights: Path) -> None:
+        from gkm.registry import integrity
         from gkm.training.checkpoint import load_weights
         from gkm.training.context import best_device
 
+        integrity.check(weights, str(weights))
         self._model = load_weights(weights).to(best_device())
 
     def predict(self, seen: Any, params: dict[str, Any] | None = None) -> Photo | list[dict[str, str]]:
@@ -65,6 +67,9 @@ def save(weights: Path, folder: Path, run_id: str) -> None:
         from mlflow.pyfunc import save_model
         from mlflow.types import Schema, TensorSpec
 
+    from gkm.registry import integrity
+    from gkm.training.checkpoint import seal
+
     settings = network_from_dict(json.loads((weights / "model.json").read_text(encoding="utf-8")), str(weights))
     alone = settings.inputs == ("blurred",)
     photo = TensorSpec(np.dtype(np.uint8), (-1, -1, 3))
@@ -73,8 +78,9 @@ def save(weights: Path, folder: Path, run_id: str) -> None:
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         named = Path(temporary) / Path(WEIGHTS_FOLDER).name
         named.mkdir()
-        for name in ("model.safetensors", "model.json"):
+        for name in integrity.FILES:
             shutil.copyfile(weights / name, named / name)
+        seal(named, integrity.FILES)
         save_model(
             folder,
             loader_module=__name__,

@@ -1,39 +1,33 @@
-"""Weights in, a version of the registered model out; a version, an alias or a directory in, a network out."""
+"""A version, an alias or a directory in, a network out, with the weights that were registered or not at all."""
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gkm import storage
 from gkm.errors import InputError
-from gkm.registry import served
+from gkm.registry import integrity, served, standing
+from gkm.registry.ledger import REGISTERED_NAME
+from gkm.registry.standing import CHALLENGER, CHAMPION, PREVIOUS
 from gkm.tracking import Tracking, redacted
 
 if TYPE_CHECKING:
     from gkm.networks import Network
-    from gkm.study.record.results import StudyResults
 
-REGISTERED_NAME = "gkmnet"
-CHALLENGER = "challenger"
-"""The newest registered version."""
-CHAMPION = "champion"
-"""The version to use: it passed the gate of `gkm.registry.promote`."""
-PREVIOUS = "previous"
-"""The champion before, to roll back to."""
-
-_DESCRIPTION = (
-    "Defocus deblurring: a photograph (RGB, uint8, of any size), or its left and right dual-pixel views where the "
-    "version was trained on them, in; the restored photograph out."
-)
-_CARRIED_TAGS = ("gkm.data", "gkm.fingerprint", "gkm.git_commit", "gkm.seed", "gkm.trial")
-"""Tags of the training run that a version repeats."""
-_ANNOUNCED = "gkm.announced"
-"""Tag of versions whose alias was set: a registration cut short is completed by the next."""
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "PREVIOUS",
+    "REGISTERED_NAME",
+    "LoadedModel",
+    "aliases",
+    "find",
+    "load",
+    "versions",
+]
 
 
 @dataclass(frozen=True)
@@ -48,53 +42,8 @@ class LoadedModel:
     """None for weights from a directory."""
     aliases: tuple[str, ...] = ()
     run_id: str | None = None
-
-
-def register(
-    tracking: Tracking, run_id: str, weights: Path, *, tags: Mapping[str, str] | None = None, description: str = ""
-) -> int:
-    """Make the weights directory `weights` of the run `run_id` a version of `gkmnet`, and that version the challenger.
-
-    Registering the same weights of the same run again changes nothing. Returns the version.
-    Raises InputError where the weights are missing or damaged.
-    """
-    from gkm.training.checkpoint import load_weights
-
-    load_weights(weights)
-    digest = _digest(weights)
-    known = next((v for v in _versions(tracking, run_id) if v.tags.get("gkm.weights") == digest), None)
-    version = known or _create(tracking, run_id, weights, digest, dict(tags or {}), description)
-    if _ANNOUNCED not in version.tags:
-        set_alias(tracking, CHALLENGER, int(version.version))
-        tracking.client.set_model_version_tag(REGISTERED_NAME, version.version, _ANNOUNCED, CHALLENGER)
-    return int(version.version)
-
-
-def register_best(tracking: Tracking, results: StudyResults) -> int:
-    """Register the best trial of a study as challenger; returns the version.
-
-    Raises InputError where the study has no validated trial, or its weights are gone.
-    """
-    best = results.best
-    if best is None:
-        raise InputError(f"study {results.name}: has no validated trial to register; see the reasons in its trials")
-    if results.status != "finished":
-        raise InputError(f"study {results.name}: is {results.status}; nothing is registered before it has finished")
-    if best.run_id is None:
-        raise InputError(f"study {results.name}: best trial {best.number} is not in MLflow yet; start the study again")
-    described = f"Best of {len(results.trials)} trials of the study {results.name}: {best.score:.2f} dB in validation."
-    tags = {"gkm.study": results.name, f"gkm.{results.metric}": f"{best.score:.4f}"}
-    return register_run(tracking, best.run_id, tags=tags, description=described)
-
-
-def register_run(tracking: Tracking, run_id: str, *, tags: Mapping[str, str], description: str) -> int:
-    """Register the best weights of a trial as challenger; returns the version.
-
-    Raises InputError where its weights are gone or damaged.
-    """
-    with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
-        weights = tracking.download(run_id, "weights", Path(temporary))
-        return register(tracking, run_id, weights, tags=tags, description=description)
+    hashed: bool = True
+    """Whether its weights carry a hash, which is right: those of versions registered before may carry none."""
 
 
 def load(tracking: Tracking, selector: str | int | None = None) -> LoadedModel:
@@ -120,10 +69,10 @@ def load(tracking: Tracking, selector: str | int | None = None) -> LoadedModel:
     name = f"{REGISTERED_NAME} version {version.version}" + (f" ({', '.join(labels)})" if labels else "")
     uri = tracking.client.get_model_version_download_uri(REGISTERED_NAME, version.version)
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
-        weights = _fetch(tracking, f"{uri}/{served.WEIGHTS_FOLDER}", Path(temporary), name)
-        _refuse_changed(weights, version, f"{name}, {redacted(uri)}")
+        weights = fetch(tracking, f"{uri}/{served.WEIGHTS_FOLDER}", Path(temporary), name)
+        hashed = integrity.check(weights, f"{name}, {redacted(uri)}", version.tags.get(integrity.WEIGHTS_TAG))
         model = load_weights(weights, name)
-    return LoadedModel(model, name, int(version.version), labels, version.run_id)
+    return LoadedModel(model, name, int(version.version), labels, version.run_id, hashed)
 
 
 def find(tracking: Tracking, selector: str | None) -> Any:
@@ -146,61 +95,16 @@ def find(tracking: Tracking, selector: str | None) -> Any:
 def versions(tracking: Tracking) -> list[Any]:
     """MLflow's records of all versions of `gkmnet`, with their tags, newest first."""
     tracking.must_exist()
-    return _search(tracking, f"name = '{REGISTERED_NAME}'")
+    return search(tracking, f"name = '{REGISTERED_NAME}'")
 
 
 def aliases(tracking: Tracking) -> dict[str, int]:
-    """Alias -> version."""
-    from mlflow.exceptions import MlflowException
-
-    tracking.must_exist()
-    try:
-        found = tracking.client.get_registered_model(REGISTERED_NAME).aliases
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return {}
-    return {alias: int(number) for alias, number in found.items()}
+    """Alias -> version, as the history has it: also where a process died before it had set them all."""
+    return dict(standing.read(tracking).aliases)
 
 
-def set_alias(tracking: Tracking, alias: str, version: int | None) -> None:
-    """Point `alias` to `version`; None takes it away."""
-    if version is None:
-        tracking.client.delete_registered_model_alias(REGISTERED_NAME, alias)
-    else:
-        tracking.client.set_registered_model_alias(REGISTERED_NAME, alias, str(version))
-
-
-def _create(tracking: Tracking, run_id: str, weights: Path, digest: str, tags: dict[str, str], description: str) -> Any:
-    from mlflow.exceptions import MlflowException
-
-    run = tracking.client.get_run(run_id)
-    carried = {key: run.data.tags[key] for key in _CARRIED_TAGS if key in run.data.tags}
-    # The folder is named for the weights: another registration of the run cannot change what a version points to.
-    folder = f"model-{digest[:12]}"
-    with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
-        local = Path(temporary) / folder
-        served.save(weights, local, run_id)
-        tracking.log_folder(run_id, local, folder)
-    try:
-        tracking.client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    return tracking.client.create_model_version(
-        REGISTERED_NAME,
-        f"{run.info.artifact_uri}/{folder}",
-        run_id,
-        tags={key: redacted(value) for key, value in {**carried, **tags, "gkm.weights": digest}.items()},
-        description=description or None,
-    )
-
-
-def _versions(tracking: Tracking, run_id: str) -> list[Any]:
-    return _search(tracking, f"name = '{REGISTERED_NAME}' and run_id = '{run_id}'")
-
-
-def _search(tracking: Tracking, wanted: str) -> list[Any]:
+def search(tracking: Tracking, wanted: str) -> list[Any]:
+    """MLflow's records of the versions that `wanted`, a filter of MLflow's, lets through, newest first."""
     found: list[Any] = []
     token: str | None = None
     while True:
@@ -211,7 +115,8 @@ def _search(tracking: Tracking, wanted: str) -> list[Any]:
             return sorted(found, key=lambda version: -int(version.version))
 
 
-def _fetch(tracking: Tracking, uri: str, to: Path, name: str) -> Path:
+def fetch(tracking: Tracking, uri: str, to: Path, name: str) -> Path:
+    """Copy the files of the version called `name` that lie at `uri` below the folder `to`; returns where they are."""
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
@@ -226,22 +131,3 @@ def _fetch(tracking: Tracking, uri: str, to: Path, name: str) -> Path:
             f"{name}: its weights cannot be fetched from {redacted(uri)} ({reason}); "
             "put them back or choose another version"
         ) from error
-
-
-def _refuse_changed(weights: Path, version: Any, source: str) -> None:
-    """Raises InputError where the weights are not those that were registered."""
-    registered = version.tags.get("gkm.weights")
-    try:
-        now = _digest(weights)
-    except OSError:
-        return  # whoever loads them says which file is missing
-    if registered is not None and now != registered:
-        raise InputError(
-            f"{source}: its weights are not those that were registered (SHA-256 {now[:12]}, then {registered[:12]}); "
-            "put the file back or choose another version"
-        )
-
-
-def _digest(weights: Path) -> str:
-    content = b"".join((weights / name).read_bytes() for name in ("model.json", "model.safetensors"))
-    return hashlib.sha256(content).hexdigest()

@@ -122,6 +122,7 @@ def report_study(
         tests,
         out=out,
         provenance=_provenance(study, best, loaded, photos.manifest),
+        version=loaded.version,
         kernels=_kernels(loaded.model, best),
         dataset=_describe(photos.manifest),
         example_note=_example_note(len(photos), loaded.model.inputs),

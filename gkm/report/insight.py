@@ -34,6 +34,16 @@ def opening(study: StudyResults) -> list[tuple[str, str]]:
     return commands
 
 
+def onward(version: int | None) -> list[tuple[str, str]]:
+    """What can be done with the registered model: label -> command."""
+    if version is None:
+        return []
+    return [
+        ("Promote it, if it passes the gates", f"gkm promote --version {version}"),
+        ("Deblur a photograph with it", f"gkm deblur PHOTO --out restored --model {version}"),
+    ]
+
+
 def _importance_note(found: Importances) -> str:
     if found.shares is None:
         return f"No importances: {found.reason}."

@@ -22,7 +22,7 @@ from gkm.report.evidence import Example, Inside, Kernels, TestScores
 from gkm.report.figures import curves, kernel_figures, search_figures
 from gkm.report.figures.error_maps import ERROR_LIMIT, SSIM_LIMIT, error_maps
 from gkm.report.figures.pictures import coefficient_map, cutout, most_blurred_detail, overview, whole
-from gkm.report.insight import insight_section, opening
+from gkm.report.insight import insight_section, onward, opening
 from gkm.report.tables import cells, study_table
 from gkm.report.tables import scores as tables
 from gkm.report.tables.comparisons import arms_section, seeds_section
@@ -46,6 +46,7 @@ def build_page(
     validation_blurred_psnr: float | None = None,
     dataset: str = "",
     example_note: str = "",
+    version: int | None = None,
 ) -> Path:
     """Write the report of a study to the file `out`, whole or not at all, and return its place.
 
@@ -56,6 +57,7 @@ def build_page(
             the study says.
         dataset: a few words on the photographs, such as "DPD video sample".
         example_note: how the pictures shown were chosen.
+        version: of the registered model, for the commands that go on from here; None leaves them out.
 
     Raises InputError if `out` cannot be written.
     """
@@ -74,6 +76,7 @@ def build_page(
         **_kernels(kernels),
         "provenance": list(provenance.items()),
         "opening": opening(study),
+        "onward": onward(version),
         "opening_note": "Put user and password in the place of ***." if "***@" in study.record else "",
     }
     context["sections"] = _sections(context)

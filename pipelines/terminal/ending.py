@@ -12,7 +12,7 @@ from pipelines.terminal.command import TERMINATED, leave, say
 if TYPE_CHECKING:
     from gkm.study.execution.opening import Study
     from gkm.study.execution.run import Outcome
-    from gkm.study.record.results import StudyResults, TrialRow
+    from gkm.study.record.results import StudyResults
     from gkm.study.record.statuses import TrialStatus
 
 
@@ -32,12 +32,13 @@ def conclude(study: Study, outcome: Outcome, page: Path | None) -> None:
     for line in _confirmed(results):
         say(line)
 
-    from gkm.registry import register_best
+    from gkm.registry import find_registered, register_best
     from gkm.storage import absolute
 
-    version = None if outcome.worked else _registered(study, best)
-    version = version or register_best(study.tracking, results)
-    say(f"registered: gkmnet version {version}, alias challenger")
+    registered = None if outcome.worked else find_registered(study.tracking, best.run_id)
+    registered = registered or register_best(study.tracking, results, study.data, study.cache)
+    say(f"registered: {registered.sentence}")
+    say(f"promote it, if it passes the gates: gkm promote --version {registered.version}")
     if page is not None and not _is_newer(page, results):
         _report(study, results, page)
     if page is not None:
@@ -91,13 +92,6 @@ def _confirmed(results: StudyResults) -> list[str]:
     if flattered > 0:
         return [f"{line}; {first}, which flattered by {objective.text(flattered)}"]
     return [f"{line}; {first}, which did not flatter"]
-
-
-def _registered(study: Study, best: TrialRow) -> int | None:
-    """The version made of the best trial when the study was run; None where it did not get that far."""
-    from gkm.registry.versions import versions
-
-    return next((int(version.version) for version in versions(study.tracking) if version.run_id == best.run_id), None)
 
 
 def _is_newer(page: Path, results: StudyResults) -> bool:

@@ -23,6 +23,8 @@ PLACES = sorted(
     )
     for path in ROOT.glob(pattern)
 )
+GROUPS = ("study.py", "registry.py")
+"""Pipelines of several commands."""
 NAMES = {name: f"{module}.py" for name, (module, _) in PIPELINES.items()}
 COMMAND = re.compile(r"pipelines/(\w+\.py)(.*)")
 CONSOLE = re.compile(rf"(?<![\w/.-])gkm ({'|'.join(NAMES)})(?![\w-])(.*)")
@@ -56,7 +58,7 @@ def unknown_flags(text):
             other = words[words.index("--") + 1 :]
             found += unknown_flags(f"gkm {shlex.join(other)}")
             words = words[: words.index("--")]
-        if file == "study.py" and words:
+        if file in GROUPS and words:
             shown, file = f"{shown} {words[0]}", f"{file} {words[0]}"
         flags = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         found += [f"{shown} {flag}" for flag in sorted(flags - known_flags(file))]
@@ -79,6 +81,7 @@ def test_printed_commands_are_right(place):
         ("see `gkm study show quick --all` and --more", ["gkm study show --all"]),
         ("python pipelines/study.py export quick --to x", ["pipelines/study.py export --to"]),
         ("gkm submit --address x -- train --data y --space z", ["gkm train --space"]),
+        ("gkm registry history --all; gkm registry show 3", ["gkm registry history --all"]),
         ("gkm evaluate-noise --sigma 3 --data x; gkm study compare a b", []),
     ],
 )

@@ -20,6 +20,7 @@ import torch
 from gkm.config import ModelConfig, TrialConfig
 from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import load, promote, register
+from gkm.registry.gates import Gates, Weights
 from gkm.registry.versions import aliases
 from gkm.tracking import Tracking, open_tracking
 from gkm.training.checkpoint import save_weights
@@ -118,9 +119,10 @@ def test_models_are_registered_loaded_and_promoted_over_http(
     tracking.client.set_registered_model_alias("gkmnet", "champion", "1")
     tracking.client.create_model_version("gkmnet", tracking.client.get_model_version("gkmnet", "1").source, run.run_id)
     tracking.client.set_registered_model_alias("gkmnet", "challenger", "2")
-    result = promote(tracking, str(tiny_data), cache=str(tmp_path / "cache"))
-    assert not result.promoted
-    assert "not more than version 1 (champion)" in result.reason
+    gates = Gates(weights=Weights(hash=True, clean_process=True))
+    result = promote(tracking, str(tiny_data), cache=str(tmp_path / "cache"), gates=gates)
+    assert [gate.name for gate in result.failed] == ["PSNR on data"]
+    assert "version 1 (champion)" in result.reason
     assert aliases(tracking) == {"challenger": 2, "champion": 1}
 
 

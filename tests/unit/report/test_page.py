@@ -161,6 +161,13 @@ def test_a_study_with_nothing_to_show_still_makes_a_page(
     assert not elements.all("img")
 
 
+def test_the_page_says_how_to_promote_the_version(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    page = build_page(study, tests, out=tmp_path / "report.html", provenance={}, version=3)
+    assert "<code>gkm promote --version 3</code>" in page.read_text(encoding="utf-8")
+    without = build_page(study, tests, out=tmp_path / "report.html", provenance={})
+    assert "gkm promote" not in without.read_text(encoding="utf-8")
+
+
 def test_several_seeds_are_counted(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     other = study.trials[1]
     other = dataclasses.replace(other, config=other.config.with_values({"training.seed": 5}))

@@ -12,6 +12,7 @@ import typer
 
 from gkm.config import TrainingConfig, TrialConfig
 from gkm.errors import InputError
+from gkm.registry import Registered
 from gkm.study.design.space import Choice, SearchSpace
 from gkm.study.execution.run import Outcome
 from gkm.study.record.results import StudyResults, TrialRow
@@ -54,8 +55,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was registered and reported."""
     made: list[str] = []
     summary = SimpleNamespace(restored_psnr=28.0, gain=1.5, photographs=2)
-    monkeypatch.setattr("gkm.registry.register_best", lambda *_: made.append("registered") or 3)
-    monkeypatch.setattr("gkm.registry.versions.versions", lambda *_: [])
+    monkeypatch.setattr(
+        "gkm.registry.register_best",
+        lambda *_: made.append("registered") or Registered(3, False, "28.00 dB, not better than version 2"),
+    )
+    monkeypatch.setattr("gkm.registry.find_registered", lambda *_: None)
     monkeypatch.setattr("gkm.report.report_study", lambda *_, **__: made.append("reported") or summary)
     return made
 
@@ -115,7 +119,8 @@ def test_a_finished_study_says_what_it_found_and_how_much_its_first_figure_flatt
     assert lines == [
         "study s: 3 trials (2 finished, 1 stopped, 0 failed); best is trial 3, 30.50 dB",
         "confirmed by a fresh seed: trial 0, 30.50 dB; the search's own figure was 30.00 dB, which did not flatter",
-        "registered: gkmnet version 3, alias challenger",
+        "registered: gkmnet version 3, without the alias challenger: 28.00 dB, not better than version 2",
+        "promote it, if it passes the gates: gkm promote --version 3",
         "2 test photographs: 28.00 dB, +1.50 dB over the blurred input",
         f"report: {tmp_path}/page.html",
         "compare the trials: link",
@@ -128,8 +133,9 @@ def test_a_finished_study_says_what_it_found_and_how_much_its_first_figure_flatt
 def test_a_page_is_written_again_only_if_the_study_went_on_since(
     study: Any, calls: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    versions = [SimpleNamespace(version="2", run_id="other"), SimpleNamespace(version="1", run_id="r")]
-    monkeypatch.setattr("gkm.registry.versions.versions", lambda *_: versions)
+    monkeypatch.setattr(
+        "gkm.registry.find_registered", lambda _, run_id: Registered(1, True) if run_id == "r" else None
+    )
     page = tmp_path / "page.html"
     page.touch()
     conclude(study, Outcome(RESULTS, worked=False), page)
