@@ -77,7 +77,9 @@ def test_noise_is_measured_where_it_is_asked_for(
     cache, gates = str(tmp_path / "cache"), read_gates().model_copy(update={"weights": Weights(), "cost": Cost()})
     (found,) = measure(tracking, 1, None, [str(tiny_data)], gates, cache=cache).on
     assert list(found.noisy) == [1.0, 3.0, 5.0]
-    levels = study_noise(tracking, str(tiny_data), selector="1", sigmas_8bit=[3.0], cache=cache).levels
+    levels = study_noise(
+        tracking, str(tiny_data), str(tmp_path / "noise"), selector="1", sigmas_8bit=[3.0], cache=cache
+    ).levels
     assert found.noisy[3.0] == pytest.approx((levels[0].restored["psnr"], levels[0].blurred["psnr"]))
 
 
@@ -263,9 +265,11 @@ def test_a_challenger_of_views_is_measured_on_them_and_a_champion_of_photographs
     found = promote(tracking, str(tiny_views), cache=cache, dry_run=True, gates=EASY)
     assert (found.opponent, found.photographs) == ("version 1 (champion)", 2)
     assert found.scores["psnr"] < found.opponent_scores["psnr"]
-    (level,) = study_noise(tracking, str(tiny_views), selector="challenger", sigmas_8bit=[3.0]).levels
+    (level,) = study_noise(
+        tracking, str(tiny_views), str(tmp_path / "noise"), selector="challenger", sigmas_8bit=[3.0]
+    ).levels
     assert level.restored["psnr"] < level.blurred["psnr"]
-    for measuring in (promote, lambda *place: study_noise(*place, selector="challenger")):
+    for measuring in (promote, lambda *place: study_noise(*place, str(tmp_path / "other"), selector="challenger")):
         with pytest.raises(InputError, match=r"has no dual-pixel views of test-0/0, .* again with --views"):
             measuring(tracking, str(tiny_data))
 

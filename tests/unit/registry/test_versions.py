@@ -81,7 +81,9 @@ def test_a_flipped_byte_is_refused_by_everything_that_loads(
     for use in (
         lambda: load(tracking, 1),
         lambda: promote(tracking, str(tiny_data), cache=str(tmp_path / "cache"), override="whatever"),
-        lambda: study_noise(tracking, str(tiny_data), selector="1", cache=str(tmp_path / "cache")),
+        lambda: study_noise(
+            tracking, str(tiny_data), str(tmp_path / "noise"), selector="1", cache=str(tmp_path / "cache")
+        ),
         lambda: load_model(uri),
     ):
         with pytest.raises(InputError, match="put the file back or choose another version") as refused:
