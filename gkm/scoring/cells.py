@@ -54,6 +54,11 @@ class Cell:
     noise_sigma_8bit: float
 
     @property
+    def names(self) -> tuple[str, str, float]:
+        """Model, data set and noise level as tables call them."""
+        return self.subject.label, self.place.label, self.noise_sigma_8bit
+
+    @property
     def label(self) -> str:
         """In a progress display."""
         return f"{self.subject.label}, {self.place.label}, sigma {self.noise_sigma_8bit:g}"
@@ -78,7 +83,7 @@ class Cell:
 def with_blurred(cells: Iterable[Cell]) -> list[Cell]:
     """The cells, each once, behind the blurred input of the same photographs and noise."""
     every = [cell for one in cells for cell in (replace(one, subject=BLURRED), one)]
-    return list({(cell.subject.label, cell.place.label, cell.noise_sigma_8bit): cell for cell in every}.values())
+    return list({(cell.subject.identity, *cell.names): cell for cell in every}.values())
 
 
 def check(cells: Sequence[Cell], conditions: Conditions) -> None:
@@ -110,19 +115,26 @@ def score_cells(
     Raises InputError for a model whose results are no pictures; what was finished before is kept.
     """
     blocks = []
+    iterations: dict[str, int] = {}
     for cell in cells:
         block = cell.read(folder, conditions)
         if block is None:
-            block = _compute(cell, conditions, cache, watch)
+            block = _compute(cell, conditions, iterations, cache, watch)
             write_block(folder, cell.key(conditions), block)
         blocks.append(block)
     return blocks
 
 
-def _compute(cell: Cell, conditions: Conditions, cache: NodeCache | str | None, watch: Watch | None) -> Block:
+def _compute(
+    cell: Cell,
+    conditions: Conditions,
+    iterations: dict[str, int],
+    cache: NodeCache | str | None,
+    watch: Watch | None,
+) -> Block:
     device, subject = torch.device(best_device()), cell.subject
     photos = open_split(cell.place.dataset, conditions.split, cache, inputs=subject.inputs)
-    method = _method(cell, device, cache)
+    method = _method(cell, device, iterations, cache)
     settings: Mapping[str, Any] = {
         "inputs": subject.inputs,
         "noise_sigma_8bit": cell.noise_sigma_8bit,
@@ -145,13 +157,17 @@ def _compute(cell: Cell, conditions: Conditions, cache: NodeCache | str | None, 
     return Block(tuple(rows), _name(device), round(time.time() * 1000))
 
 
-def _method(cell: Cell, device: torch.device, cache: NodeCache | str | None) -> Callable[[Pair], Restore | None]:
-    """A pair -> what restores its photograph."""
+def _method(
+    cell: Cell, device: torch.device, iterations: dict[str, int], cache: NodeCache | str | None
+) -> Callable[[Pair], Restore | None]:
+    """A pair -> what restores its photograph; `iterations` remembers those that suit a data set's validation split."""
+    dataset = cell.place.dataset
     if (network := cell.subject.network) is not None:
         restore = restorer(network.to(device))
         return lambda pair: restore
     if cell.subject.kind == "fixed-point":
-        count = best_iterations(open_split(cell.place.dataset, "validation", cache), device)
+        if (count := iterations.get(dataset.fingerprint)) is None:
+            count = iterations[dataset.fingerprint] = best_iterations(open_split(dataset, "validation", cache), device)
         return lambda pair: fixed_point_restorer(pair, count)
     return lambda pair: None
 
