@@ -38,6 +38,7 @@ def server(app: ASGIApp) -> uvicorn.Server:
         access_log=False,
         http="h11",
         lifespan="off",
+        log_config=None,  # warnings and errors go where the program's own go
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_SECONDS_TO_END,

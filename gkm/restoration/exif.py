@@ -64,7 +64,7 @@ def described(exif: bytes, directory: Directory) -> dict[int, bytes]:
 
 
 def _is_whole(exif: bytes, directory: Directory, tag: int, place: int) -> bool:
-    found, count, where = struct.unpack_from(f"{directory.order}HII", exif, place + 2)
+    found, count, where = map(int, struct.unpack_from(f"{directory.order}HII", exif, place + 2))
     if found != _KINDS.get(tag) or (found != _TEXT and count != 1):
         return False
     size = _BYTES[found] * count

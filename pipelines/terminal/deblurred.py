@@ -91,7 +91,10 @@ def shown(todo: Sequence[Job]) -> Iterator[tuple[Callable[[Outcome], None], Tell
 
         bar.update(task, description=f"deblurring 1 of {len(todo)}")
         both = bar.console.is_terminal and sys.stdout.isatty()
-        yield advance, (lambda text: bar.console.print(text, markup=False, soft_wrap=True)) if both else say
+        yield (
+            advance,
+            (lambda text: bar.console.print(text, highlight=False, markup=False, soft_wrap=True)) if both else say,
+        )
 
 
 def _readable(path: object) -> str:

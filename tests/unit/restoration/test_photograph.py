@@ -1,6 +1,7 @@
 """All that a restored photograph keeps of its file: read, written in each format, and read again by others."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -124,13 +125,35 @@ def test_thumbnails_of_the_blurred_photograph_are_left_out_and_other_pages_of_a_
     assert np.array_equal(read_photograph(Upload("a", buffer.getvalue())).rgb_HW3, pixels())
 
 
-def test_cmyk_and_grey_with_a_profile_become_srgb_by_it() -> None:
+def test_profiles_that_do_not_fit_or_are_damaged_are_left_out() -> None:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
     assert lab.tobytes()[16:20] == b"Lab "
     for icc in (lab.tobytes(), SRGB, b"CMYK" * 40, b"damaged"):  # of other colours, or damaged: as without one
         read = read_photograph(file_of(Image.new("CMYK", (32, 24), (0, 255, 255, 0)), "JPEG", icc_profile=icc))
         assert np.abs(read.rgb_HW3.reshape(-1, 3).mean(axis=0) - (255, 0, 0)).max() < 5
         assert read.icc in (None, SRGB)
+
+
+def linear_grey() -> bytes:
+    """A colour profile of grey levels that are light itself, without a gamma."""
+    parts = {b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061), b"kTRC": b"curv" + bytes(8)}
+    table, content, place = struct.pack(">I", len(parts)), b"", 128 + 4 + 12 * len(parts)
+    for name, part in parts.items():
+        table += struct.pack(">4sII", name, place + len(content), len(part))
+        content += part
+    header = struct.pack(
+        ">I4sI4s4s4s12x4s", place + len(content), b"\0" * 4, 0x04200000, b"mntr", b"GRAY", b"XYZ ", b"acsp"
+    )
+    light = struct.pack(">3i", 63190, 65536, 54061)
+    return (header.ljust(68, b"\0") + light).ljust(128, b"\0") + table + content
+
+
+def test_grey_with_a_profile_of_its_own_becomes_srgb_by_it() -> None:
+    """Half the light is level 188 in sRGB."""
+    half = file_of(np.full((20, 30), 128, np.uint8), "PNG", icc_profile=linear_grey())
+    read = read_photograph(half)
+    assert np.abs(read.rgb_HW3.astype(int) - 188).max() <= 1
+    assert read.icc is None
 
 
 @pytest.mark.parametrize("seed", range(2))
