@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -213,7 +214,7 @@ def _train_on_workers(
             failures.append(error)
 
     watcher.stage("starting Ray")
-    with start_ray(ray_address, group.workers + 1):
+    with start_ray(ray_address, math.ceil(group.workers * group.cpus) + 1):
         signals.install()  # Ray has put handlers of its own there
         watcher.stage(f"training {launch.config.training.epochs} epochs on {group.workers} Ray workers")
         fitting = threading.Thread(target=fit, name="gkm-fit", daemon=True)

@@ -55,6 +55,8 @@ def test_weights_of_another_network_are_refused_by_the_setting(tmp_path: Path, i
 def test_a_damaged_copy_is_named(tmp_path: Path, initial: Initial, read: Any) -> None:
     place = initial.keep(str(tmp_path))
     weights = tmp_path / "init" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
     with pytest.raises(InputError, match=r"model\.safetensors: is missing or damaged"):
         read(place)
