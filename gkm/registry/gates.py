@@ -106,11 +106,13 @@ def read_gates(path: Path | None = None) -> Gates:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        known = _keys(Gates, first["loc"][:-1])
-        what = {
-            "extra_forbidden": f"is not known; there are {', '.join(known)}",
-            "value_error": str(first["msg"]).removeprefix("Value error, "),
-        }.get(first["type"], f"= {first['input']!r}: {first['msg'].lower()}")
+        match first["type"]:
+            case "extra_forbidden":
+                what = f"is not known; there are {', '.join(_keys(Gates, first['loc'][:-1]))}"
+            case "value_error":
+                what = str(first["msg"]).removeprefix("Value error, ")
+            case _:
+                what = f"= {first['input']!r}: {first['msg'].lower()}"
         raise InputError(f"{path}: {f'{key} {what}'.strip()}; correct the file") from None
 
 

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,7 @@ def reading(uri: str, until: str) -> str:
             return f"no champion after {asked}"
         seen += [found] if [found] != seen[-1:] else []
         asked += 1
+        time.sleep(0.005)
     return f"asked {asked} times: {' '.join(map(str, seen))}"
 
 
