@@ -42,7 +42,7 @@ def start(*arguments: object, folder: Path) -> "subprocess.Popen[str]":
         text=True,
         cwd=folder,
         env=environment,
-        preexec_fn=_heed_interrupts,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509  # no other threads run in these tests
     )
 
 
