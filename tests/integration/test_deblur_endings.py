@@ -36,8 +36,19 @@ def start(*arguments: object, folder: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=environment,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509  # no other threads run in these tests
     )
+
+
+def _heed_interrupts() -> None:
+    """Tests that a shell runs in the background hand on that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])

@@ -71,7 +71,9 @@ def served(tracking: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Iter
         sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/gkmnet@challenger",
         "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port),
     ]  # fmt: skip
-    environment = os.environ | {"MLFLOW_TRACKING_URI": tracking.uri}
+    # MLflow calls uvicorn by its name, which has to be that of this environment.
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"MLFLOW_TRACKING_URI": tracking.uri, "PATH": search}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
