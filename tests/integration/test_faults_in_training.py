@@ -25,7 +25,7 @@ SETTINGS: Mapping[str, object] = {
     "model.num_scales": 2,
     "data.crop_pixels": 32,
     "data.batch_size": 2,
-    "data.crops_per_photo": 32,
+    "data.crops_per_photo": 64,
     "loss.schedule": "l2",
     "training.epochs": EPOCHS,
     "training.ema": 0.99,
@@ -114,7 +114,8 @@ def _fill(file: Path) -> None:
 
 
 def _begun(training: Training) -> bool:
-    return any(training.workspace.glob("trials/*/checkpoints/*/SHA256SUMS"))
+    """Whether an epoch is kept, so that another one is under way."""
+    return any(training.workspace.glob("trials/*/checkpoints/epoch-000000[1-9]/SHA256SUMS"))
 
 
 def _assert_same(training: Training, undisturbed: Training) -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.errors import InputError
+from gkm.study.execution.placement import slots
 from gkm.study.execution.session import start_ray
 from gkm.study.execution.workers import WorkerGroup, fit_on_workers
 from gkm.training.checkpoint import CHECKPOINT_NAMES, seal
@@ -122,7 +123,7 @@ def test_what_workers_cannot_use_is_refused_at_once(tmp_path: Path, tiny_data: P
 @pytest.mark.usefixtures("ray")
 def test_groups_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"needs 4\.01 CPU"):
-        WorkerGroup(4).most_at_once()
+        slots(WorkerGroup(4))
     with pytest.raises(InputError, match="cannot be divided among 3 workers"):
         fit_on_workers(WorkerGroup(3), CONFIG, "nowhere", str(tmp_path / "trial"), None, name="trial")
     assert not (tmp_path / "trial").exists()
