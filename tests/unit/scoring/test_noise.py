@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gkm.config import DPDNetConfig, TrialConfig
+from gkm.config import DPDNetConfig
 from gkm.errors import InputError
 from gkm.networks import build
-from gkm.registry import register
 from gkm.scoring.noise import study_noise
 from gkm.tracking import Tracking
 from gkm.training.checkpoint import save_weights
@@ -32,11 +31,9 @@ def test_a_model_of_views_sees_them_noisy_and_needs_them(
     trained_run: tuple[Tracking, str], tiny_data: Path, tiny_views: Path, tmp_path: Path
 ) -> None:
     tracking, _ = trained_run
-    run = tracking.start_trial("views", study_run_id=None, number=None, config=TrialConfig(), searched={}, tags={})
-    weights = save_weights(build(DPDNetConfig(width=2, depth=2, views="dual")), tmp_path / "weights")
-    number = register(tracking, run.run_id, weights)
-    kept = str(tmp_path / "kept")
-    (level,) = study_noise(tracking, str(tiny_views), kept, selector=str(number), sigmas_8bit=[3.0]).levels
-    assert level.restored["psnr"] < level.blurred["psnr"]
+    weights = str(save_weights(build(DPDNetConfig(width=2, depth=2, views="dual")), tmp_path / "weights"))
+    study = study_noise(tracking, str(tiny_views), str(tmp_path / "kept"), selector=weights, sigmas_8bit=[3.0])
+    assert study.levels[0].restored["psnr"] < study.levels[0].blurred["psnr"]
+    assert study.artifact is None
     with pytest.raises(InputError, match=r"has no dual-pixel views of test-0/0, .* again with --views"):
-        study_noise(tracking, str(tiny_data), kept, selector=str(number))
+        study_noise(tracking, str(tiny_data), str(tmp_path / "kept"), selector=weights)

@@ -19,10 +19,10 @@ from tests.unit.scoring.small import small_network, subject_of
 def test_each_model_is_scored_where_its_rows_are(tiny: Place) -> None:
     dpd = replace(tiny, label="dpd")
     sigmas = {
-        key: sorted(cell.noise_sigma_8bit for cell in set(paper_cells([subject_of(small_network(), key)], [dpd])))
+        key: sorted({cell.noise_sigma_8bit for cell in paper_cells([subject_of(small_network(), key)], [dpd])})
         for key in ("gkmnet", "sram", "nrknet", "dpdnet-s", "gkmnet+")
     }
-    assert {key: sorted(set(values)) for key, values in sigmas.items()} == {
+    assert sigmas == {
         "gkmnet": [0, 1, 3, 5], "sram": [0], "nrknet": [0], "dpdnet-s": [0], "gkmnet+": [1, 3, 5]
     }  # fmt: skip
 
