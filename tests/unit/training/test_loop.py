@@ -108,7 +108,7 @@ def test_the_loss_falls_and_every_validated_epoch_is_reported(tmp_path: Path) ->
     assert history[-1]["train/loss"] < history[0]["train/loss"]
     assert history[-1]["learning_rate"] == pytest.approx(1e-3)
     assert history[-1]["system/memory_gigabytes"] > 0.01
-    assert history[-1]["system/cpu_percent"] > 1
+    assert history[-1]["system/cpu_percent"] > 0
     assert history[0]["time"] < history[-1]["time"] <= time.time()
 
 
