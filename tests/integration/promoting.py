@@ -97,7 +97,7 @@ def prepare(uri: str, versions: int) -> None:
     tracking = Tracking(uri, artifacts=None)
     ledger.ensure(tracking)
     for _ in range(versions):
-        tracking.client.create_model_version("gkmnet", "file:///nowhere")
+        tracking.client.create_model_version("gkmnet", "s3://nowhere/nothing")
     tracking.client.set_registered_model_alias("gkmnet", "champion", "1")
 
 
