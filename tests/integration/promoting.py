@@ -148,6 +148,8 @@ def in_a_fork(work: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
+    import mlflow.store.model_registry.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_store
     import mlflow.tracking  # noqa: F401
 
     match sys.argv[1:]:
