@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gkm.errors import InputError
-from gkm.registry import gates as limits
 from gkm.registry import history, ledger, standing, versions
-from gkm.registry.gates import Gate, Gates
+from gkm.registry.gates import Gates, read_gates
+from gkm.registry.judging import Gate, judge
 from gkm.registry.measuring import Measured, Watch, measure
 from gkm.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Standing
 from gkm.registry.versions import REGISTERED_NAME
@@ -114,7 +114,7 @@ def promote(
     Raises InputError where there is no such version, it is the champion already, it was rolled back, its weights are
     not those that were registered, or another process changed the champion meanwhile.
     """
-    gates = gates or limits.read_gates()
+    gates = gates or read_gates()
     places = [data] if isinstance(data, str) else list(dict.fromkeys(data))
     number = _candidate(tracking, version, standing.read(tracking), again)
     ledger.ensure(tracking)
@@ -197,7 +197,7 @@ def _candidate(tracking: Tracking, version: str | int | None, seen: Standing, ag
 def _judged(measured: Measured, gates: Gates, happened: Sequence[dict[str, Any]], override: str) -> Promotion:
     number, opponent = measured.version, measured.opponent
     looks = tuple(history.look(happened, on.photographs_id, on.fingerprint, number, opponent) for on in measured.on)
-    found = tuple(limits.judge(measured, gates, looks))
+    found = tuple(judge(measured, gates, looks))
     failed = [gate for gate in found if not gate.passed]
     against = "the blurred input" if opponent is None else f"version {opponent} (champion)"
     on = measured.on[0]

@@ -97,7 +97,7 @@ def prepare(uri: str, versions: int) -> None:
     tracking = Tracking(uri, artifacts=None)
     ledger.ensure(tracking)
     for _ in range(versions):
-        tracking.client.create_model_version("gkmnet", "file:///nowhere")
+        tracking.client.create_model_version("gkmnet", "s3://nowhere/nothing")
     tracking.client.set_registered_model_alias("gkmnet", "champion", "1")
 
 
@@ -148,6 +148,8 @@ def in_a_fork(work: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
+    import mlflow.store.model_registry.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_store
     import mlflow.tracking  # noqa: F401
 
     match sys.argv[1:]:

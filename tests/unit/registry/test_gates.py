@@ -8,8 +8,9 @@ import pytest
 
 from gkm.errors import InputError
 from gkm.registry.clean_process import Clean
-from gkm.registry.gates import Cost, Gate, Gates, Quality, Weights, difference, judge, read_gates
+from gkm.registry.gates import Cost, Gates, Quality, Weights, read_gates
 from gkm.registry.history import level_of
+from gkm.registry.judging import Gate, difference, judge
 from tests.unit.registry.measurements import GAINS, measured
 
 DEFAULT = read_gates()

@@ -1,0 +1,108 @@
+"""What was measured of a version, and limits, in; each gate, passed or failed, with its figures, out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gkm.registry.gates import Cost, Gates, Noise
+from gkm.registry.history import level_of
+
+if TYPE_CHECKING:
+    from gkm.registry.measuring import Measured, OnData
+    from gkm.study.insight.statistics import Difference
+
+FEW_SCENES = 6
+"""From so many scenes on each is averaged first; fewer are no sample, and their photographs are taken one by one."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One limit, and whether it is kept."""
+
+    name: str
+    passed: bool
+    figures: str
+    """What was measured and what was asked for."""
+
+
+def difference(on: OnData, look: int, level: float) -> Difference:
+    """What `on` says was gained in PSNR, with its interval at the `look`-th look at these photographs.
+
+    Photographs are paired. Where there are FEW_SCENES scenes or more, and fewer than photographs, each scene is first
+    averaged.
+    """
+    from gkm.study.insight.statistics import paired_difference
+
+    arm, reference = (_units(on, scores) for scores in (on.psnr, on.opponent_psnr))
+    return paired_difference([arm], [reference], level=level_of(look, level))
+
+
+def judge(measured: Measured, gates: Gates, looks: Sequence[int]) -> list[Gate]:
+    """Every gate, in the order of the file; `looks`: how manieth look at each data set's photographs this is."""
+    found = [_quality(on, look, gates) for on, look in zip(measured.on, looks, strict=True)]
+    found += [gate for on in measured.on for gate in _noise(on, gates.noise)]
+    found += _costs(measured, gates.cost)
+    for fact in gates.provenance.known:
+        value = measured.provenance.get(fact)
+        found.append(Gate(fact.replace("_", " "), bool(value), value or "not known"))
+    if gates.weights.hash:
+        said = "as registered" if measured.hashed else "the weights carry none: they were registered before"
+        found.append(Gate("hash", measured.hashed, said))
+    if measured.clean is not None:
+        found.append(Gate("clean process", measured.clean.problem is None, measured.clean.problem or "the same pixels"))
+    return found
+
+
+def _quality(on: OnData, look: int, gates: Gates) -> Gate:
+    quality = gates.quality
+    gained = difference(on, look, quality.level)
+    bound = f"asked for: more than {quality.margin_db:g}"
+    name = f"PSNR on {on.label}"
+    if gained.low is None or gained.high is None:
+        return Gate(name, False, f"{gained.mean:+.3f} dB on one photograph, which allows no interval; {bound}")
+    scenes = "scenes" if len(_groups(on)) < len(on.psnr) else "photographs"
+    seen = f", look {look} at them" if look > 1 else ""
+    figures = (
+        f"{gained.mean:+.3f} dB over {on.opponent}, {100 * gained.level:.4g} % interval {gained.low:+.3f} to "
+        f"{gained.high:+.3f} over {gained.photographs} {scenes}{seen}; {bound}"
+    )
+    return Gate(name, gained.low > quality.margin_db, figures)
+
+
+def _noise(on: OnData, noise: Noise) -> Iterator[Gate]:
+    for sigma in noise.sigmas_8bit:
+        own, other = on.noisy[sigma]
+        figures = f"{own:.3f} dB, {on.opponent} {other:.3f} dB: {own - other:+.3f}; asked for: -{noise.tolerance_db:g}"
+        yield Gate(f"noise {sigma:g} on {on.label}", own - other >= -noise.tolerance_db, f"{figures} or more")
+
+
+def _costs(measured: Measured, cost: Cost) -> Iterator[Gate]:
+    seconds = max(on.seconds_per_megapixel for on in measured.on)
+    memory = measured.clean.peak_bytes if measured.clean else 0
+    whole: Callable[[float], str] = "{:,.0f}".format
+    for name, value, limit, text in (
+        ("parameters", measured.parameters, cost.max_parameters, whole),
+        ("multiply-adds per pixel", measured.multiply_adds_per_pixel, cost.max_multiply_adds_per_pixel, whole),
+        ("seconds per megapixel", seconds, cost.max_seconds_per_megapixel, "{:.2f}".format),
+        ("memory", memory, cost.max_memory_bytes, lambda value: f"{value / 1e9:.2f} GB"),
+    ):
+        if limit is None:
+            continue
+        if name == "memory" and not memory:
+            yield Gate(name, False, f"not measured; asked for: at most {text(limit)}")
+        else:
+            yield Gate(name, value <= limit, f"{text(value)}; asked for: at most {text(limit)}")
+
+
+def _groups(on: OnData) -> list[list[int]]:
+    """The photographs that count as one, by index."""
+    scenes: dict[str, list[int]] = {}
+    for index, scene in enumerate(on.scenes):
+        scenes.setdefault(scene, []).append(index)
+    return list(scenes.values()) if len(scenes) >= FEW_SCENES else [[index] for index in range(len(on.scenes))]
+
+
+def _units(on: OnData, scores: Sequence[float]) -> list[float]:
+    return [sum(scores[index] for index in group) / len(group) for group in _groups(on)]
