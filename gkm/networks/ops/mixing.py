@@ -14,6 +14,7 @@ from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional
 
 from gkm.networks.ops.separable import SeparableFilter
+from gkm.networks.ops.tiling import MOST_TAPS
 
 Weights = tuple[Tensor, Tensor]
 """Coefficient maps gamma [B, K, H, W] and their weights omega [3, 3, K]."""
@@ -21,6 +22,7 @@ Weights = tuple[Tensor, Tensor]
 Strip = tuple[slice, slice, Tensor]
 """Images, rows, and the filtered maps z [3J, pixels] of these."""
 
+TILED_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 STRIP_NUMBERS = 1_200_000
 """Filtered numbers held at a time: about as many as stay in a processor's cache."""
 
@@ -31,6 +33,20 @@ def weighted_sum(z_B3KHW: Tensor, *weights: Weights) -> Tensor:
         functional.conv2d((gamma[:, None] * z_B3KHW).flatten(1, 2), omega.flatten(1)[:, :, None, None])
         for gamma, omega in weights
     ]
+    return sum(sums[1:], start=sums[0])
+
+
+def fits_tiles(image_B3HW: Tensor, num_taps: int) -> bool:
+    """Whether `mix_in_tiles` is to be used: on a GPU, for the types and sizes that its kernels know."""
+    return image_B3HW.is_cuda and image_B3HW.dtype in TILED_TYPES and num_taps <= MOST_TAPS
+
+
+def mix_in_tiles(image_B3HW: Tensor, taps_JM: Tensor, places_3K: Tensor, *weights: Weights) -> Tensor:
+    """The same sum by the operator of that name: see `gkm.networks.ops.mixing_operator`."""
+    # Imported where it is used: PyTorch brings its compiler along, which takes seconds.
+    from gkm.networks.ops import mixing_operator
+
+    sums = [mixing_operator.mix_in_tiles(image_B3HW, taps_JM, places_3K, gamma, omega) for gamma, omega in weights]
     return sum(sums[1:], start=sums[0])
 
 
