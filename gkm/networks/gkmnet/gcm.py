@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from gkm.config import GKMNetConfig
 from gkm.networks.gkmnet.kernels import KernelBank, gaussian_bank, official_bank, paper_bank
-from gkm.networks.ops.mixing import Weights, fits_tiles, mix_in_tiles, mix_separably, weighted_sum
+from gkm.networks.ops.mixing import Weights, fits_tiles, mix_separably, weighted_sum
 from gkm.networks.ops.separable import SeparableFilter, filtered
 
 
@@ -45,7 +45,10 @@ class FixedGaussians(nn.Module):
         """The sum over k of omega_k (gamma_k z_k) for every given (gamma, omega), [B, 3, H, W]."""
         taps_3JM = self.get_buffer("taps_3JM")
         if fits_tiles(image_B3HW, taps_3JM.shape[2]):
-            return mix_in_tiles(image_B3HW, taps_3JM.flatten(0, 1), self.get_buffer("places_3K"), *weights)
+            # Imported where it is used: PyTorch brings its compiler along, which takes seconds.
+            from gkm.networks.ops.mixing_operator import mix_all_in_tiles
+
+            return mix_all_in_tiles(image_B3HW, taps_3JM.flatten(0, 1), self.get_buffer("places_3K"), *weights)
         if image_B3HW.is_cuda or torch.compiler.is_compiling():
             return weighted_sum(self(image_B3HW), *weights)
         places = None if self.all_distinct else self.get_buffer("places_3K").t()

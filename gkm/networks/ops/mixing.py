@@ -37,17 +37,8 @@ def weighted_sum(z_B3KHW: Tensor, *weights: Weights) -> Tensor:
 
 
 def fits_tiles(image_B3HW: Tensor, num_taps: int) -> bool:
-    """Whether `mix_in_tiles` is to be used: on a GPU, for the types and sizes that its kernels know."""
+    """Whether the operator `gkm::mix_in_tiles` is to be used: on a GPU, for the types and sizes its kernels know."""
     return image_B3HW.is_cuda and image_B3HW.dtype in TILED_TYPES and num_taps <= MOST_TAPS
-
-
-def mix_in_tiles(image_B3HW: Tensor, taps_JM: Tensor, places_3K: Tensor, *weights: Weights) -> Tensor:
-    """The same sum by the operator of that name: see `gkm.networks.ops.mixing_operator`."""
-    # Imported where it is used: PyTorch brings its compiler along, which takes seconds.
-    from gkm.networks.ops import mixing_operator
-
-    sums = [mixing_operator.mix_in_tiles(image_B3HW, taps_JM, places_3K, gamma, omega) for gamma, omega in weights]
-    return sum(sums[1:], start=sums[0])
 
 
 def mix_separably(filters: SeparableFilter, places_K3: Tensor | None, image_B3HW: Tensor, *weights: Weights) -> Tensor:

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from gkm.networks.ops.mixing import weighted_sum
+from gkm.networks.ops.mixing import Weights, weighted_sum
 from gkm.networks.ops.separable import filtered
 
 
@@ -120,6 +121,12 @@ def _gradients(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
 mix_in_tiles.register_autograd(_gradients, setup_context=_keep)
 
 
+def mix_all_in_tiles(image_B3HW: Tensor, taps_JM: Tensor, places_3K: Tensor, *weights: Weights) -> Tensor:
+    """The sum of `mix_in_tiles` over all given (gamma, omega)."""
+    sums = [mix_in_tiles(image_B3HW, taps_JM, places_3K, gamma, omega) for gamma, omega in weights]
+    return sum(sums[1:], start=sums[0])
+
+
 @lru_cache
 def usable(device: str, num_taps: int) -> bool:
     """Whether Triton is installed and its kernels for so many taps run on `device`: they are tried once.
@@ -165,10 +172,21 @@ def by_convolutions(
         return weighted_sum(z_B3KHW, (gamma_BKHW.to(dtype), omega_33K.to(dtype)))
 
 
-@torch.enable_grad()
 def _grads_by_convolutions(
     image_B3HW: Tensor, taps_JM: Tensor, places_3K: Tensor, gamma_BKHW: Tensor, omega_33K: Tensor, upstream_B3HW: Tensor
-) -> tuple[Tensor, ...]:
-    image, gamma, omega = (x.detach().requires_grad_() for x in (image_B3HW, gamma_BKHW, omega_33K))
-    mixed = by_convolutions(image, taps_JM, places_3K, gamma, omega)
-    return torch.autograd.grad(mixed, (image, gamma, omega), upstream_B3HW)
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of image, gamma and omega, written down: within an operator PyTorch does not record any."""
+    dtype = image_B3HW.dtype
+    taps_JM, gamma, omega = taps_JM.to(dtype), gamma_BKHW.to(dtype), omega_33K.to(dtype)
+    count, reach = places_3K.numel(), taps_JM.shape[1] // 2
+    with torch.autocast(image_B3HW.device.type, enabled=False):
+        z_B3KHW = filtered(image_B3HW, taps_JM, places_3K)
+        above_B3KHW = torch.einsum("bohw,ock->bckhw", upstream_B3HW, omega)
+        gamma_grad = (above_B3KHW * z_B3KHW).sum(1)
+        omega_grad = torch.einsum("bohw,bkhw,bckhw->ock", upstream_B3HW, gamma, z_B3KHW)
+        # Taps are symmetric, so the adjoint of a filter is the filter.
+        of_maps, own_taps = (above_B3KHW * gamma[:, None]).flatten(1, 2), taps_JM[places_3K.flatten()]
+        columns = functional.conv2d(of_maps, own_taps[:, None, :, None], padding=(reach, 0), groups=count)
+        rows = functional.conv2d(columns, own_taps[:, None, None, :], padding=(0, reach), groups=count)
+        image_grad = rows.view_as(above_B3KHW).sum(2)
+    return image_grad, gamma_grad.to(gamma_BKHW.dtype), omega_grad.to(omega_33K.dtype)

@@ -16,9 +16,9 @@ if not CUDA:
 
 from gkm.config import ModelConfig  # noqa: E402
 from gkm.networks.gkmnet.gcm import gaussian_convolution  # noqa: E402
-from gkm.networks.ops import mixing, mixing_operator  # noqa: E402
+from gkm.networks.ops import mixing_operator  # noqa: E402
 from gkm.networks.ops.mixing import TILED_TYPES, fits_tiles, weighted_sum  # noqa: E402
-from gkm.networks.ops.mixing_operator import mix_in_tiles, usable  # noqa: E402
+from gkm.networks.ops.mixing_operator import mix_all_in_tiles, mix_in_tiles, usable  # noqa: E402
 
 
 def runs_triton():
@@ -96,7 +96,7 @@ def test_several_sets_of_maps_are_added_up_and_only_what_is_wanted_is_computed()
     taps, places = module.get_buffer("taps_3JM").flatten(0, 1), module.get_buffer("places_3K")
     gamma_y, gamma_x = gamma.detach().chunk(2, dim=1)
     weights = (gamma_y, omega), (gamma_x, omega.detach())
-    fused = mixing.mix_in_tiles(image.detach(), taps, places, *weights)
+    fused = mix_all_in_tiles(image.detach(), taps, places, *weights)
     whole = weighted_sum(module(image.detach()), *weights)
     torch.testing.assert_close(fused, whole, rtol=1e-4, atol=1e-4)
     (ours,), (theirs,) = (torch.autograd.grad(mixed.sum(), omega) for mixed in (fused, whole))
