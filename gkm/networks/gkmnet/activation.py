@@ -31,11 +31,11 @@ class _Coefficients(Function):
     @staticmethod
     def forward(ctx: Any, half_BChw: Tensor, g2_BCHW: Tensor, slope: float) -> Tensor:
         gamma_BCHW = half_BChw.new_empty(g2_BCHW.shape)
-        for image, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
+        for images, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
             # tanh(x) is 2 sigmoid(2x) - 1, which processors compute several times as fast.
             g1.mul_(2 * slope)
-            torch.addcmul(g1, g1, g2.relu_(), out=g2).sigmoid_().mul_(2).sub_(1)
-            gamma_BCHW[image, :, rows] = g2.flatten(1, 2)
+            gamma = torch.addcmul(g1, g1, g2.relu()).sigmoid_().mul_(2).sub_(1)
+            gamma_BCHW[images, :, rows] = gamma.permute(0, 3, 1, 2)
         ctx.slope = slope
         ctx.save_for_backward(half_BChw, g2_BCHW, gamma_BCHW)
         return gamma_BCHW
@@ -47,30 +47,36 @@ class _Coefficients(Function):
         # Channels last, as what comes before has them: mixed layouts cost several times as much there.
         half_grad, g2_grad = (torch.empty_like(x, memory_format=torch.channels_last) for x in (half_BChw, g2_BCHW))
         half_BhwC, pixels_BHWC = (grad.permute(0, 2, 3, 1) for grad in (half_grad, g2_grad))
-        for image, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
-            gamma, above = gamma_BCHW[image, :, rows], upstream_BCHW[image, :, rows]
-            inner = torch.addcmul(above, above, gamma * gamma, value=-1).mul_(ctx.slope).view(g2.shape)
-            pixels_BHWC[image, rows] = _channels_last(torch.ops.aten.threshold_backward(inner * g1, g2, 0))
-            torch.addcmul(inner, inner, g2.relu_(), out=g2)
-            two_rows = g2[:, :, 0] + g2[:, :, 1]
-            fours = two_rows[..., ::2] + two_rows[..., 1::2]
-            half_BhwC[image, rows.start // 2 : rows.stop // 2] = _channels_last(fours)
+        for images, rows, g1, g2 in _blocks(half_BChw, g2_BCHW):
+            gamma, above = gamma_BCHW[images, :, rows], upstream_BCHW[images, :, rows]
+            inner = (
+                torch.addcmul(above, above, gamma * gamma, value=-1).mul_(ctx.slope).permute(0, 2, 3, 1).contiguous()
+            )
+            pixels_BHWC[images, rows] = torch.ops.aten.threshold_backward(g1.mul_(inner), g2, 0)
+            changes = torch.addcmul(inner, inner, g2.relu()).unflatten(1, (-1, 2))
+            two_rows = (changes[:, :, 0] + changes[:, :, 1]).unflatten(2, (-1, 2))
+            half_BhwC[images, rows.start // 2 : rows.stop // 2] = two_rows[:, :, :, 0] + two_rows[:, :, :, 1]
         return half_grad, g2_grad, None
 
 
-def _channels_last(maps: Tensor) -> Tensor:
-    """Rows [.., W, C] of maps [C, .., W]; PyTorch transposes two axes twice as fast as several."""
-    return maps.flatten(1).t().view(-1, maps.shape[-1], len(maps))
+def _channels_last(maps_BCHW: Tensor) -> Tensor:
+    """[B, H, W, C] of maps; PyTorch transposes the two axes of a single image faster than the axes of several."""
+    if len(maps_BCHW) > 1:
+        return maps_BCHW.permute(0, 2, 3, 1).contiguous()
+    return maps_BCHW[0].flatten(1).t().contiguous().view(1, *maps_BCHW.shape[2:], -1)
 
 
-def _blocks(half_BChw: Tensor, g2_BCHW: Tensor) -> Iterator[tuple[int, slice, Tensor, Tensor]]:
-    """Image, rows, g1 [C, rows / 2, 1, W] and g2 [C, rows / 2, 2, W] of one block of rows after the other; copies."""
+def _blocks(half_BChw: Tensor, g2_BCHW: Tensor) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
+    """Images, rows, and their g1 and g2 [images, rows, W, C], one block after the other; g1 is a copy."""
     B, C, H, W = g2_BCHW.shape
-    pixels_BHWC = g2_BCHW.permute(0, 2, 3, 1).contiguous()
-    step = 2 * max(1, NUMBERS_AT_A_TIME // (2 * C * W))
-    for image in range(B):
-        for top in range(0, H, step):
-            rows = slice(top, min(top + step, H))
-            g1 = half_BChw[image, :, top // 2 : rows.stop // 2].contiguous().repeat_interleave(2, dim=2)
-            g2 = pixels_BHWC[image, rows].reshape(-1, C).t().contiguous().to(half_BChw.dtype)
-            yield image, rows, g1.unsqueeze(2), g2.view(C, -1, 2, W)
+    pixels_BHWC, half_BhwC = (x.permute(0, 2, 3, 1).contiguous() for x in (g2_BCHW, half_BChw))
+    row_step = 2 * max(1, NUMBERS_AT_A_TIME // (2 * C * W))
+    image_step = max(1, NUMBERS_AT_A_TIME // (4 * C * H * W))
+    for first in range(0, B, image_step):
+        images = slice(first, min(first + image_step, B))
+        for top in range(0, H, row_step):
+            rows = slice(top, min(top + row_step, H))
+            fours = half_BhwC[images, top // 2 : rows.stop // 2, None, :, None].expand(-1, -1, 2, -1, 2, -1)
+            # A copy even of a single pixel: what is made of g1 takes its memory.
+            g1 = fours.clone(memory_format=torch.contiguous_format).flatten(3, 4).flatten(1, 2)
+            yield images, rows, g1, pixels_BHWC[images, rows].to(half_BChw.dtype)

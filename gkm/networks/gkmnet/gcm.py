@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from gkm.config import GKMNetConfig
 from gkm.networks.gkmnet.kernels import KernelBank, gaussian_bank, official_bank, paper_bank
-from gkm.networks.ops.mixing import Weights, mix_separably, weighted_sum
-from gkm.networks.ops.separable import SeparableFilter
+from gkm.networks.ops.mixing import Weights, fits_tiles, mix_separably, weighted_sum
+from gkm.networks.ops.separable import SeparableFilter, filtered
 
 
 class FixedGaussians(nn.Module):
@@ -39,16 +39,16 @@ class FixedGaussians(nn.Module):
         self._filters: dict[tuple[int, torch.dtype, torch.device], SeparableFilter] = {}
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
-        taps, places = self.get_buffer("taps_3JM").flatten(0, 1), self.get_buffer("places_3K")
-        count, size = len(taps) // 3, taps.shape[1]
-        columns = functional.conv2d(image_B3HW, taps[:, None, :, None], padding=(size // 2, 0), groups=3)
-        rows = functional.conv2d(columns, taps[:, None, None, :], padding=(0, size // 2), groups=3 * count)
-        if not self.all_distinct:
-            rows = rows[:, places.flatten()]
-        return rows.view(len(rows), 3, -1, *rows.shape[2:])
+        return filtered(image_B3HW, self.get_buffer("taps_3JM").flatten(0, 1), self.get_buffer("places_3K"))
 
     def mix(self, image_B3HW: Tensor, *weights: Weights) -> Tensor:
         """The sum over k of omega_k (gamma_k z_k) for every given (gamma, omega), [B, 3, H, W]."""
+        taps_3JM = self.get_buffer("taps_3JM")
+        if fits_tiles(image_B3HW, taps_3JM.shape[2]):
+            # Imported where it is used: PyTorch brings its compiler along, which takes seconds.
+            from gkm.networks.ops.mixing_operator import mix_all_in_tiles
+
+            return mix_all_in_tiles(image_B3HW, taps_3JM.flatten(0, 1), self.get_buffer("places_3K"), *weights)
         if image_B3HW.is_cuda or torch.compiler.is_compiling():
             return weighted_sum(self(image_B3HW), *weights)
         places = None if self.all_distinct else self.get_buffer("places_3K").t()

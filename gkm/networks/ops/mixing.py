@@ -14,6 +14,7 @@ from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional
 
 from gkm.networks.ops.separable import SeparableFilter
+from gkm.networks.ops.tiling import MOST_TAPS
 
 Weights = tuple[Tensor, Tensor]
 """Coefficient maps gamma [B, K, H, W] and their weights omega [3, 3, K]."""
@@ -21,6 +22,7 @@ Weights = tuple[Tensor, Tensor]
 Strip = tuple[slice, slice, Tensor]
 """Images, rows, and the filtered maps z [3J, pixels] of these."""
 
+TILED_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 STRIP_NUMBERS = 1_200_000
 """Filtered numbers held at a time: about as many as stay in a processor's cache."""
 
@@ -32,6 +34,11 @@ def weighted_sum(z_B3KHW: Tensor, *weights: Weights) -> Tensor:
         for gamma, omega in weights
     ]
     return sum(sums[1:], start=sums[0])
+
+
+def fits_tiles(image_B3HW: Tensor, num_taps: int) -> bool:
+    """Whether the operator `gkm::mix_in_tiles` is to be used: on a GPU, for the types and sizes its kernels know."""
+    return image_B3HW.is_cuda and image_B3HW.dtype in TILED_TYPES and num_taps <= MOST_TAPS
 
 
 def mix_separably(filters: SeparableFilter, places_K3: Tensor | None, image_B3HW: Tensor, *weights: Weights) -> Tensor:

@@ -115,10 +115,13 @@ def _means_of_rows(x_BRC: Tensor) -> Tensor:
 
 
 def _maxima_of_rows(x_RWC: Tensor) -> Tensor:
-    """Maxima [R, C]; PyTorch's bfloat16 needs many columns side by side, so eight neighbours are laid together."""
+    """Maxima [R, C]; PyTorch needs many columns side by side, so where these are few, or in 16 bits, it gets eight."""
     rows, width, channels = x_RWC.shape
-    if x_RWC.dtype != torch.bfloat16 or width < 16 or torch.compiler.is_compiling():
+    enough = x_RWC.dtype != torch.bfloat16 and (channels >= 32 or x_RWC.device.type != "cpu")
+    if enough or width < 16 or torch.compiler.is_compiling():
         return x_RWC.amax(1)
     whole = width // 8 * 8
     maxima = x_RWC[:, :whole].view(rows, whole // 8, 8 * channels).amax(1).view(rows, 8, channels)
-    return torch.cat((maxima, x_RWC[:, whole:]), dim=1).float().amax(1).bfloat16()
+    if whole < width:
+        maxima = torch.cat((maxima, x_RWC[:, whole:]), dim=1)
+    return maxima.float().amax(1).bfloat16() if x_RWC.dtype == torch.bfloat16 else maxima.amax(1)

@@ -16,6 +16,19 @@ WHOLE_ROW_PIXELS = 128
 """Rows up to this length are one block."""
 
 
+def filtered(image_B3HW: Tensor, taps_JM: Tensor, places_3K: Tensor) -> Tensor:
+    """The image filtered by convolutions, [B, 3, K, H, W]: channel c by the taps `taps_JM[places_3K[c, k]]`.
+
+    Each channel has an equal share of the J kernels, in order.
+    """
+    count, size = len(taps_JM) // 3, taps_JM.shape[1]
+    columns = functional.conv2d(image_B3HW, taps_JM[:, None, :, None], padding=(size // 2, 0), groups=3)
+    rows = functional.conv2d(columns, taps_JM[:, None, None, :], padding=(0, size // 2), groups=3 * count)
+    if places_3K.numel() != len(taps_JM):
+        rows = rows[:, places_3K.flatten()]
+    return rows.view(len(rows), 3, -1, *rows.shape[2:])
+
+
 class SeparableFilter:
     """Symmetric kernels for the rows of images of one width.
 

@@ -20,7 +20,7 @@ def test_equals_pytorchs_gradient(size, layout):
 
 
 def test_all_gradients_of_the_layer(monkeypatch):
-    monkeypatch.setattr(convolution, "own_gradient_pays", lambda _: True)
+    monkeypatch.setattr(convolution, "own_gradient_pays", lambda *_: True)
     torch.manual_seed(0)
     ours, theirs = Conv3x3(3, 4), nn.Conv2d(3, 4, 3, padding=1)
     theirs.load_state_dict(ours.state_dict())
@@ -37,7 +37,7 @@ def test_all_gradients_of_the_layer(monkeypatch):
 
 
 def test_frozen_weights_and_inputs_without_gradients(monkeypatch):
-    monkeypatch.setattr(convolution, "own_gradient_pays", lambda _: True)
+    monkeypatch.setattr(convolution, "own_gradient_pays", lambda *_: True)
     layer = Conv3x3(2, 2)
     layer(torch.randn(1, 2, 4, 4)).sum().backward()
     assert layer.weight.grad is not None
@@ -48,15 +48,17 @@ def test_frozen_weights_and_inputs_without_gradients(monkeypatch):
 
 
 def test_where_it_pays(monkeypatch):
-    large, small = torch.empty(4, 2, 32, 32), torch.empty(4, 2, 32, 16)
+    large, small = torch.empty(4, 32, 32, 32), torch.empty(4, 32, 32, 16)
+    weight, few = torch.empty(40, 32, 3, 3), torch.empty(31, 32, 3, 3)
     assert large[:, 0].numel() == FEWEST_PIXELS
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert own_gradient_pays(large)
-    assert not own_gradient_pays(small)
-    assert not own_gradient_pays(large.to("meta"))
+    assert own_gradient_pays(large, weight)
+    assert not own_gradient_pays(small, weight)
+    assert not own_gradient_pays(large.to("meta"), weight)
+    assert not own_gradient_pays(large, few)
     with torch.no_grad():
-        assert not own_gradient_pays(large)
+        assert not own_gradient_pays(large, weight)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not own_gradient_pays(large)
+        assert not own_gradient_pays(large, weight)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert not own_gradient_pays(large)
+    assert not own_gradient_pays(large, weight)

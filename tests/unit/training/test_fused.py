@@ -1,0 +1,110 @@
+"""Trials trained together have the curves that each has alone."""
+
+import copy
+
+import pytest
+import torch
+
+from gkm.config import TrialConfig
+from gkm.data.reading.loader import Batch
+from gkm.errors import InputError
+from gkm.networks import build
+from gkm.training.context import LocalContext
+from gkm.training.epoch import Trainer
+from gkm.training.fused import FusedTrial, FusedTrials, check_one_shape
+from gkm.training.store import open_store
+
+BASE = TrialConfig().with_values(
+    {
+        "model.num_kernels": 3,
+        "model.max_kernel_size": 5,
+        "model.num_scales": 2,
+        "model.width": 4,
+        "data.crop_pixels": 32,
+        "data.batch_size": 2,
+        "optim.clip_norm": 0.5,
+        "optim.decay_after": 0.5,
+        "training.epochs": 6,
+    }
+)
+DIFFERING = (
+    {"training.seed": 0, "optim.learning_rate": 1e-3, "loss.schedule": "paper"},
+    {"training.seed": 1, "optim.learning_rate": 3e-3, "loss.schedule": "l2"},
+    {"training.seed": 2, "optim.learning_rate": 1e-3, "loss.schedule": "ssim", "optim.clip_norm": None},
+)
+
+
+class Batches:
+    """Two batches an epoch, of the seed's own crops in an order of the epoch's own."""
+
+    def __init__(self, config):
+        generator = torch.Generator().manual_seed(config.training.seed)
+        shape = config.data.batch_size, 3, config.data.crop_pixels, config.data.crop_pixels
+        self.all = [Batch(*(torch.rand(shape, generator=generator) for _ in range(2))) for _ in range(2)]
+
+    def epoch(self, epoch):
+        return iter(self.all if epoch % 2 else self.all[::-1])
+
+
+def trial(config):
+    torch.manual_seed(config.training.seed)
+    network = build(config.model)
+    return FusedTrial(network, torch.optim.Adam(network.parameters(), lr=1.0, fused=True), config)
+
+
+def alone(config, folder, epochs):
+    """Losses of each step, and the network."""
+    one = trial(config)
+    trainer = Trainer(one.network, one.optimizer, config, LocalContext(open_store(str(folder))))
+    batches = Batches(config)
+    rates = [config.optim.learning_rate * (0.1 if epoch >= 3 else 1) for epoch in range(epochs)]
+    return [loss for epoch in range(epochs) for loss in trainer.train(batches, epoch, rates[epoch])], one.network
+
+
+@pytest.mark.parametrize("model", [{}, {"model.gcm": "learned_random"}, {"model.output": "sigmoid_image"}], ids=str)
+def test_curves_and_weights_are_those_of_each_alone_also_when_one_stops(model, tmp_path):
+    configs = [BASE.with_values({**model, **values}) for values in DIFFERING]
+    group = FusedTrials([trial(config) for config in configs])
+    batches, curves = [Batches(config) for config in configs], [[], [], []]
+    members = [0, 1, 2]
+    for epoch in range(6):
+        if epoch == 3:
+            stopped = group.stop(1)
+            members.remove(1)
+            frozen = copy.deepcopy(stopped.network.state_dict())
+        for step in zip(*(batches[member].epoch(epoch) for member in members), strict=True):
+            for member, loss in zip(members, group.step(step, epoch), strict=True):
+                curves[member].append(loss.item())
+    for member, config in enumerate(configs):
+        losses, network = alone(config, tmp_path / str(member), epochs=3 if member == 1 else 6)
+        assert curves[member] == pytest.approx(losses, rel=1e-3)
+        own = stopped if member == 1 else group.trials[members.index(member)]
+        for name, values in network.state_dict().items():
+            torch.testing.assert_close(own.network.state_dict()[name], values, rtol=1e-2, atol=1e-3)
+    for name, values in frozen.items():
+        assert torch.equal(stopped.network.state_dict()[name], values)
+
+
+def test_the_last_trial_does_not_leave_and_every_trial_needs_a_batch():
+    group = FusedTrials([trial(BASE)])
+    with pytest.raises(ValueError, match="the last trial"):
+        group.stop(0)
+    with pytest.raises(ValueError, match="1 trials need as many batches, but 0"):
+        group.step([], 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model.width": 8}, r"model\.width = 8 and 4: trials of one group have it in common"),
+        ({"data.batch_size": 4}, r"data\.batch_size = 4 and 2"),
+        ({"model.kind": "dpdnet"}, r"model\.kind = dpdnet cannot be trained in a group"),
+        ({"training.accumulate": 2}, r"training\.accumulate or training\.ema"),
+        ({"training.ema": 0.9}, r"training\.accumulate or training\.ema"),
+    ],
+)
+def test_what_has_no_common_shape_is_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        check_one_shape([BASE, BASE.with_values(values)])
+    with pytest.raises(InputError, match="nothing to train"):
+        check_one_shape([])
