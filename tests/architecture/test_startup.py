@@ -32,7 +32,7 @@ def ask_for_help(*command):
 
 def test_there_are_pipelines():
     assert {"sweep.py", "train.py", "deblur.py"} <= {path.name for path in PIPELINES}
-    assert [path.name for path in GROUPS] == ["study.py"]
+    assert [path.name for path in GROUPS] == ["registry.py", "study.py"]
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda path: path.name)
