@@ -53,8 +53,8 @@ class _Coefficients(Function):
                 torch.addcmul(above, above, gamma * gamma, value=-1).mul_(ctx.slope).permute(0, 2, 3, 1).contiguous()
             )
             pixels_BHWC[images, rows] = torch.ops.aten.threshold_backward(g1.mul_(inner), g2, 0)
-            changes = torch.addcmul(inner, inner, g2.relu()).unflatten(1, (-1, 2))
-            two_rows = (changes[:, :, 0] + changes[:, :, 1]).unflatten(2, (-1, 2))
+            changes = torch.addcmul(inner, inner, g2.relu()).view(len(inner), -1, 2, *inner.shape[2:])
+            two_rows = (changes[:, :, 0] + changes[:, :, 1]).view(*changes.shape[:2], -1, 2, inner.shape[3])
             half_BhwC[images, rows.start // 2 : rows.stop // 2] = two_rows[:, :, :, 0] + two_rows[:, :, :, 1]
         return half_grad, g2_grad, None
 

@@ -33,7 +33,7 @@ def join(networks: Sequence[GKMNet]) -> GKMNet:
         raise ValueError("networks can be joined that have the same settings, but these differ")
     joined = _shell(networks)
     blocks = zip(*(network.blocks for network in networks), strict=True)
-    banks = [network.gcm for network in networks]
+    banks = [network.gcm for network in networks if network.gcm is not None]
     joined.blocks = nn.ModuleList(
         _JoinedBlock([part for part in parts if isinstance(part, Block)], banks)
         if isinstance(parts[0], Block)
@@ -66,7 +66,7 @@ class _RecurrentApart(nn.Module):
         count = len(self.parts)
         states: list[State | None] = [None] * count
         if state is not None:
-            states = list(zip(*(maps.chunk(count) for maps in state), strict=True))  # type: ignore[arg-type]
+            states = list(zip(*(maps.chunk(count) for maps in state), strict=True))
         shares = zip(self.parts, x_BCHW.chunk(count), states, strict=True)
         outputs, kept = zip(*(part(x, own) for part, x, own in shares), strict=True)
         if kept[0] is None:
@@ -78,9 +78,9 @@ class _RecurrentApart(nn.Module):
 class _JoinedBlock(nn.Module):
     """One block of all networks: a joined SRAM, then equation (9) of each network with its own omega and kernels."""
 
-    def __init__(self, blocks: Sequence[Block], banks: Sequence[GaussianConvolution | None]) -> None:
+    def __init__(self, blocks: Sequence[Block], banks: Sequence[GaussianConvolution]) -> None:
         super().__init__()
-        self.own = nn.ModuleList(blocks)
+        self.own = list(blocks)
         self.banks = banks
         self.sram = _joined([block.sram for block in blocks])
 

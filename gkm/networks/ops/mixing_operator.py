@@ -37,7 +37,7 @@ def mix_in_tiles(
         return by_convolutions(image_B3HW, taps_JM, places_3K, gamma_BKHW, omega_33K).contiguous()
     from gkm.networks.ops import triton_mixing
 
-    with torch.cuda.device_of(image_B3HW):  # Triton launches on the current device
+    with torch.cuda.device_of(image_B3HW):  # type: ignore[no-untyped-call]  # Triton launches on the current one
         return triton_mixing.mix(image_B3HW, taps_JM, places_3K, gamma_BKHW, omega_33K)
 
 
@@ -69,7 +69,7 @@ def mix_in_tiles_backward(
         return image_grad, gamma_grad, omega_grad
     from gkm.networks.ops import triton_mixing
 
-    with torch.cuda.device_of(image_B3HW):
+    with torch.cuda.device_of(image_B3HW):  # type: ignore[no-untyped-call]
         if of_image:
             image_grad = triton_mixing.image_grad(*given)
         if of_weights:
@@ -124,7 +124,8 @@ mix_in_tiles.register_autograd(_gradients, setup_context=_keep)
 def mix_all_in_tiles(image_B3HW: Tensor, taps_JM: Tensor, places_3K: Tensor, *weights: Weights) -> Tensor:
     """The sum of `mix_in_tiles` over all given (gamma, omega)."""
     sums = [mix_in_tiles(image_B3HW, taps_JM, places_3K, gamma, omega) for gamma, omega in weights]
-    return sum(sums[1:], start=sums[0])
+    mixed: Tensor = sum(sums[1:], start=sums[0])
+    return mixed
 
 
 @lru_cache
@@ -154,7 +155,7 @@ def _try(device: str, num_taps: int) -> None:
     image, gamma = (torch.zeros(1, maps, 16, 16, device=device) for maps in (3, 1))
     taps, omega = torch.zeros(1, num_taps, device=device), torch.zeros(3, 3, 1, device=device)
     weights = taps, torch.zeros(3, 1, dtype=torch.long, device=device), gamma, omega
-    with torch.cuda.device_of(image):
+    with torch.cuda.device_of(image):  # type: ignore[no-untyped-call]
         mixed = triton_mixing.mix(image, *weights)
         triton_mixing.image_grad(*weights, mixed)
         triton_mixing.weights_grad(image, *weights, mixed)
