@@ -23,6 +23,8 @@ PREVIOUS = "previous"
 """The champion before, to roll back to."""
 
 _SETTLED = "gkm.settled"
+_ATTEMPTS = 10
+"""How often a tag or an alias is set before other processes' setting it at the same moment is an error."""
 _ORDER = (CHALLENGER, PREVIOUS, CHAMPION)
 
 
@@ -92,7 +94,7 @@ def settle(tracking: Tracking) -> Standing:
             else:
                 _leniently(tracking, "set_registered_model_alias", alias, str(number))
         count = str(len(standing.history.entries))
-        tracking.client.set_registered_model_tag(REGISTERED_NAME, _SETTLED, count)
+        _leniently(tracking, "set_registered_model_tag", _SETTLED, count)
         # Whoever was slow may just have set aliases of yesterday: what was written since is set again.
         standing = read(tracking)
     return standing
@@ -102,8 +104,14 @@ def _leniently(tracking: Tracking, operation: str, *arguments: str) -> None:
     """A change of the registered model; nothing where the version it speaks of was deleted since."""
     from mlflow.exceptions import MlflowException
 
-    try:
-        tracking.call(operation, REGISTERED_NAME, *arguments)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
+    for attempt in range(_ATTEMPTS):
+        try:
+            tracking.call(operation, REGISTERED_NAME, *arguments)
+            return
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return
+            # Another process made the same tag or alias at the same moment, which MLflow does not expect.
+            raced = any(word in str(error) for word in ("IntegrityError", "UniqueViolation"))
+            if not raced or attempt + 1 == _ATTEMPTS:
+                raise

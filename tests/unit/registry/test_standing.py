@@ -105,3 +105,23 @@ def test_a_long_entry_leaves_out_figures_and_keeps_the_decision(tracking: Tracki
     (kept,) = standing.read(tracking).history.entries
     assert len(json.dumps(kept)) < 6000
     assert (kept["gates"][29], kept["data"], kept["aliases"]) == (["gate 29", True, ""], [{"look": 1}], {"champion": 1})
+
+
+def test_a_tag_that_another_process_makes_at_the_same_moment_is_set_again(
+    tracking: Tracking, add_version: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    add_version()
+    call, raced = Tracking.call, []
+
+    def racing(self: Tracking, operation: str, *arguments: Any, **keywords: Any) -> Any:
+        if operation == "set_model_version_tag" and not raced:
+            raced.append(operation)
+            raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: model_version_tags.key")
+        return call(self, operation, *arguments, **keywords)
+
+    monkeypatch.setattr(Tracking, "call", racing)
+    assert standing.change(tracking, standing.read(tracking), {**promotion(1), "tags": {"gkm.promoted": "t"}})
+    assert raced == ["set_model_version_tag"]
+    assert tracking.client.get_model_version("gkmnet", "1").tags == {"gkm.promoted": "t"}
