@@ -27,6 +27,7 @@ from gkm.config import TrialConfig
 from gkm.data.reading.loader import Batch
 from gkm.networks import build
 from gkm.training.context import LocalContext
+from gkm.training.course.position import StepLosses
 from gkm.training.epoch import Trainer
 from gkm.training.fused import FusedTrial, FusedTrials
 from gkm.training.store import open_store
@@ -41,7 +42,7 @@ class OneBatch:
 
     batch: Batch
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """It alone."""
         yield self.batch
 
@@ -69,10 +70,12 @@ def compare(configs: list[TrialConfig], steps: int, folder: Path) -> None:
         for source, config in zip(sources, configs, strict=True):
             source.batch = Batch(*crops(config.data.batch_size, config.data.crop_pixels))
         started = clock()
-        alone = [
-            trainer.train(source, 0, config.optim.learning_rate)[0]
-            for trainer, source, config in zip(trainers, sources, configs, strict=True)
-        ]
+        alone = []
+        for trainer, source, config in zip(trainers, sources, configs, strict=True):
+            losses = StepLosses()
+            trainer.train(source, 0, config.optim.learning_rate, losses)
+            losses.settle()
+            alone.append(losses.total)
         between = clock()
         together = [float(loss) for loss in group.step([source.batch for source in sources], 0)]
         seconds["alone"].append(between - started)

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from gkm.registry.measuring import Measured, OnData
     from gkm.study.insight.statistics import Difference
 
-FEW_SCENES = 6
-"""From so many scenes on each is averaged first; fewer are no sample, and their photographs are taken one by one."""
-
 
 @dataclass(frozen=True)
 class Gate:
@@ -30,12 +27,11 @@ class Gate:
 def difference(on: OnData, look: int, level: float) -> Difference:
     """What `on` says was gained in PSNR, with its interval at the `look`-th look at these photographs.
 
-    Photographs are paired. Where there are FEW_SCENES scenes or more, and fewer than photographs, each scene is first
-    averaged.
+    Photographs are paired; those of a scene are averaged first where there are several scenes (`scene_groups`).
     """
-    from gkm.study.insight.statistics import paired_difference
+    from gkm.study.insight.statistics import by_scene, paired_difference
 
-    arm, reference = (_units(on, scores) for scores in (on.psnr, on.opponent_psnr))
+    arm, reference = (by_scene(scores, on.scenes) for scores in (on.psnr, on.opponent_psnr))
     return paired_difference([arm], [reference], level=level_of(look, level))
 
 
@@ -62,7 +58,7 @@ def _quality(on: OnData, look: int, gates: Gates) -> Gate:
     name = f"PSNR on {on.label}"
     if gained.low is None or gained.high is None:
         return Gate(name, False, f"{gained.mean:+.3f} dB on one photograph, which allows no interval; {bound}")
-    scenes = "scenes" if len(_groups(on)) < len(on.psnr) else "photographs"
+    scenes = "scenes" if gained.photographs < len(on.psnr) else "photographs"
     seen = f", look {look} at them" if look > 1 else ""
     figures = (
         f"{gained.mean:+.3f} dB over {on.opponent}, {100 * gained.level:.4g} % interval {gained.low:+.3f} to "
@@ -94,15 +90,3 @@ def _costs(measured: Measured, cost: Cost) -> Iterator[Gate]:
             yield Gate(name, False, f"not measured; asked for: at most {text(limit)}")
         else:
             yield Gate(name, value <= limit, f"{text(value)}; asked for: at most {text(limit)}")
-
-
-def _groups(on: OnData) -> list[list[int]]:
-    """The photographs that count as one, by index."""
-    scenes: dict[str, list[int]] = {}
-    for index, scene in enumerate(on.scenes):
-        scenes.setdefault(scene, []).append(index)
-    return list(scenes.values()) if len(scenes) >= FEW_SCENES else [[index] for index in range(len(on.scenes))]
-
-
-def _units(on: OnData, scores: Sequence[float]) -> list[float]:
-    return [sum(scores[index] for index in group) / len(group) for group in _groups(on)]

@@ -13,7 +13,7 @@ from gkm.networks.complexity import Complexity
 from gkm.scoring.cells import Cell
 from gkm.scoring.rows import Block, Row
 from gkm.scoring.subjects import Subject
-from gkm.study.insight.statistics import paired_difference
+from gkm.study.insight.statistics import by_scene, paired_difference
 
 METRICS = ("psnr", "ssim", "lpips")
 
@@ -87,7 +87,8 @@ def _gains(block: Block, blurred: Block) -> dict[str, Gain]:
     for metric in METRICS:
         ours, theirs = ([getattr(row, metric) for row in one.rows] for one in (block, blurred))
         if all(math.isfinite(value) for value in ours + theirs):
-            found = paired_difference([ours], [theirs])
+            scenes = [row.scene for row in block.rows]
+            found = paired_difference([by_scene(ours, scenes)], [by_scene(theirs, scenes)])
             gains[metric] = Gain(found.mean, found.low, found.high)
     return gains
 

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean
 
 from gkm.evaluation import ImageScore
 from gkm.report.evidence import TestScores
 from gkm.report.tables.cells import difference
-from gkm.study.insight.statistics import Difference, paired_difference
+from gkm.study.insight.statistics import Difference, by_scene, paired_difference
 
 METRICS = {"psnr": ("PSNR", 2, True), "ssim": ("SSIM", 4, True), "lpips": ("LPIPS", 4, False)}
 """Metric -> its name, digits after the point, whether higher is better."""
 
 
 def paired(metric: str, before: Sequence[ImageScore], after: Sequence[ImageScore]) -> Difference | None:
-    """`after` minus `before`, each scene averaged first (photographs, where all show one scene); 95 % interval.
+    """`after` minus `before`, those of a scene averaged first where there are several scenes; 95 % interval.
 
-    The interval is over scenes alone: it reaches to other photographs restored by this very model, not to other seeds.
+    The interval is over photographs alone: it reaches to others restored by this very model, not to other seeds.
     None where a score is missing or infinite.
     """
-    pairs = [(a.scene, getattr(a, metric), getattr(b, metric)) for a, b in zip(before, after, strict=True)]
-    if any(value is None or not math.isfinite(value) for _, *values in pairs for value in values):
+    sides = [[getattr(score, metric) for score in scores] for scores in (before, after)]
+    if any(value is None or not math.isfinite(value) for values in sides for value in values):
         return None
-    scenes: dict[str, list[tuple[float, float]]] = {}
-    for scene, old, new in pairs:
-        scenes.setdefault(scene, []).append((old, new))
-    groups = list(scenes.values()) if len(scenes) > 1 else [[pair] for pair in scenes[pairs[0][0]]]
-    old, new = ([fmean(pair[side] for pair in group) for group in groups] for side in (0, 1))
+    scenes = [score.scene for score in before]
+    old, new = (by_scene(values, scenes) for values in sides)
     return paired_difference([new], [old])
 
 

@@ -4,6 +4,7 @@ from gkm.study.insight.statistics.difference import Difference, Variances, paire
 from gkm.study.insight.statistics.holm import holm
 from gkm.study.insight.statistics.interval import Interval, mean_interval
 from gkm.study.insight.statistics.power import seeds_needed
+from gkm.study.insight.statistics.scenes import by_scene, scene_groups
 from gkm.study.insight.statistics.verdict import Verdict, verdict, verdict_kind
 
 __all__ = [
@@ -11,9 +12,11 @@ __all__ = [
     "Interval",
     "Variances",
     "Verdict",
+    "by_scene",
     "holm",
     "mean_interval",
     "paired_difference",
+    "scene_groups",
     "seeds_needed",
     "verdict",
     "verdict_kind",

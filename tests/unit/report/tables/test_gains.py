@@ -24,15 +24,15 @@ def test_the_interval_is_students_over_photographs() -> None:
     assert interval_text("psnr", found) == f"95 % interval +{known.low:.2f} to +{known.high:.2f}"
 
 
-def test_photographs_of_one_scene_count_once() -> None:
-    found = paired("psnr", _scores(20, 20, 20, scenes="aab"), _scores(21, 23, 24, scenes="aab"))
+def test_photographs_of_one_scene_count_once_where_there_are_several() -> None:
+    found = paired("psnr", _scores(*[20] * 7, scenes="aabcdef"), _scores(21, 23, *[24] * 5, scenes="aabcdef"))
     assert found is not None
-    assert found.mean == pytest.approx(3)
-    assert found.photographs == 2
+    assert found.mean == pytest.approx((2 + 5 * 4) / 6)
+    assert found.photographs == 6
 
 
-def test_one_scene_alone_is_compared_by_its_photographs() -> None:
-    found = paired("psnr", _scores(20, 20, 20, scenes="aaa"), _scores(21, 23, 24, scenes="aaa"))
+def test_few_scenes_are_compared_by_their_photographs() -> None:
+    found = paired("psnr", _scores(20, 20, 20, scenes="aab"), _scores(21, 23, 24, scenes="aab"))
     assert found is not None
     assert found.photographs == 3
 

@@ -10,6 +10,7 @@ from gkm.data.reading.loader import Batch
 from gkm.errors import InputError
 from gkm.networks import build
 from gkm.training.context import LocalContext
+from gkm.training.course.position import StepLosses
 from gkm.training.epoch import Trainer
 from gkm.training.fused import FusedTrial, FusedTrials, check_one_shape
 from gkm.training.store import open_store
@@ -42,8 +43,19 @@ class Batches:
         shape = config.data.batch_size, 3, config.data.crop_pixels, config.data.crop_pixels
         self.all = [Batch(*(torch.rand(shape, generator=generator) for _ in range(2))) for _ in range(2)]
 
-    def epoch(self, epoch):
-        return iter(self.all if epoch % 2 else self.all[::-1])
+    def epoch(self, epoch, start_batch=0):
+        return iter((self.all if epoch % 2 else self.all[::-1])[start_batch:])
+
+
+class EachLoss(StepLosses):
+    """Keeps the loss of every step."""
+
+    def __init__(self, kept):
+        super().__init__()
+        self.kept = kept
+
+    def add(self, loss):
+        self.kept.append(loss.item())
 
 
 def trial(config):
@@ -58,7 +70,10 @@ def alone(config, folder, epochs):
     trainer = Trainer(one.network, one.optimizer, config, LocalContext(open_store(str(folder))))
     batches = Batches(config)
     rates = [config.optim.learning_rate * (0.1 if epoch >= 3 else 1) for epoch in range(epochs)]
-    return [loss for epoch in range(epochs) for loss in trainer.train(batches, epoch, rates[epoch])], one.network
+    losses = []
+    for epoch in range(epochs):
+        trainer.train(batches, epoch, rates[epoch], EachLoss(losses))
+    return losses, one.network
 
 
 @pytest.mark.parametrize("model", [{}, {"model.gcm": "learned_random"}, {"model.output": "sigmoid_image"}], ids=str)
