@@ -55,7 +55,7 @@ def one_won(uri: str, found: Any, count: int) -> None:
     assert len({event["evidence"] for event in happened}) == count
     (winner,) = [event["version"] for event in happened if event["event"] == "promoted"]
     aliases = tracking.client.get_registered_model("gkmnet").aliases
-    assert aliases == {"champion": str(winner), "previous": "1"}
+    assert aliases == {"champion": winner, "previous": 1}
     assert found["reader"].startswith("asked "), found["reader"]
     assert found["reader"].split(": ")[1] in (f"1 {winner}", "1")
 
@@ -78,10 +78,10 @@ def test_a_promotion_killed_at_any_step_is_whole_or_not_at_all(database: str, tm
     assert len(killed) >= 6  # at least: the entry, tags, two aliases, and that they are set
     assert last["answer"].startswith("promoted")
     assert found["reader"].startswith("asked ")
-    champion, torn = "1", 0
+    champion, torn = 1, 0
     for step in found["steps"]:
-        version = str(step["version"])
-        decided = step["happened"] == ["promoted", step["version"]]
+        version = step["version"]
+        decided = step["happened"] == ["promoted", version]
         assert step["before"]["champion"] in (champion, version)
         if decided:
             assert step["after"] == {"champion": version, "previous": champion}

@@ -10,7 +10,6 @@ from gkm.config import DPDNetConfig, TrialConfig
 from gkm.demo.choices import Choices, UnknownChoiceError
 from gkm.networks import build
 from gkm.registry import register
-from gkm.registry.versions import set_alias
 from gkm.tracking import open_tracking
 from gkm.training.checkpoint import save_weights
 from pipelines.demo import main
@@ -23,7 +22,7 @@ def test_champion_and_challenger_are_offered_as_they_are_at_the_moment(workspace
     assert choices.get("challenger") is choices.get("challenger")
     with pytest.raises(UnknownChoiceError, match="champion: is no model to choose"):
         choices.get("champion")
-    set_alias(tracking, "champion", 1)
+    tracking.client.set_registered_model_alias("gkmnet", "champion", "1")
     assert [choice.key for choice in choices.offered()] == ["champion", "challenger"]
     assert choices.get("champion").version == 1
     given = Choices(tracking, str(weights))

@@ -62,6 +62,12 @@ def in_tiles(module, image, gamma, omega):
     return mix_in_tiles(image, taps, places, gamma.chunk(2, dim=1)[1], omega)
 
 
+def assert_close(ours, exact):
+    """Sums in bfloat16 are off by some parts in a hundred of the largest of them, wherever they are small."""
+    rtol, atol = (1e-4, 1e-4) if ours.dtype == torch.float32 else (0.02, 0.02 * float(exact.abs().max()))
+    torch.testing.assert_close(ours.float(), exact, rtol=rtol, atol=atol)
+
+
 CONFIGS = [
     (ModelConfig(max_kernel_size=5, num_kernels=1), (21, 35), 2),
     (ModelConfig(max_kernel_size=5, num_kernels=21), (7, 17), 1),
@@ -82,12 +88,11 @@ def test_is_the_weighted_sum_with_its_gradients(config, size, batch, dtype):
     exact = [leaf.detach().float().requires_grad_() for leaf in leaves]
     theirs = weighted_sum(module(exact[0]), (exact[1].chunk(2, dim=1)[1], exact[2]))
     upstream = torch.randn_like(theirs).to(dtype)
-    tolerance = {"rtol": 1e-4, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 0.02, "atol": 0.05}
-    torch.testing.assert_close(ours.float(), theirs, **tolerance)
+    assert_close(ours, theirs)
     grads = torch.autograd.grad(ours, leaves, upstream)
     for grad, expected in zip(grads, torch.autograd.grad(theirs, exact, upstream.float()), strict=True):
         assert grad.dtype == dtype
-        torch.testing.assert_close(grad.float(), expected, **tolerance)
+        assert_close(grad, expected)
 
 
 @pytest.mark.usefixtures("either_way")
