@@ -10,7 +10,7 @@ from gkm.report.evidence import TestScores
 from gkm.report.tables.cells import difference
 from gkm.study.insight.statistics import Difference, by_scene, paired_difference
 
-METRICS = {"psnr": ("PSNR", 2, True), "ssim": ("SSIM", 4, True), "lpips": ("LPIPS", 4, False)}
+METRICS = {"psnr": ("PSNR", 2, True), "ssim": ("SSIM", 3, True), "lpips": ("LPIPS", 3, False)}
 """Metric -> its name, digits after the point, whether higher is better."""
 
 

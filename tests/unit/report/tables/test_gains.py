@@ -49,7 +49,7 @@ def test_a_method_without_learning_that_wins_is_told(tests: TestScores) -> None:
     better = [dataclasses.replace(s, psnr=s.psnr - 0.2, ssim=s.ssim + 0.05, lpips=s.lpips) for s in tests.restored]
     shown = dataclasses.replace(tests, baseline=dataclasses.replace(tests.baseline, scores=better))
     sentence = against_baseline(shown)
-    assert "better in PSNR (+0.20 dB), worse in SSIM (−0.0500), the same in LPIPS (±0.0000" in sentence
+    assert "better in PSNR (+0.20 dB), worse in SSIM (−0.050), the same in LPIPS (±0.000" in sentence
     assert against_baseline(dataclasses.replace(tests, baseline=None)) == ""
 
 
