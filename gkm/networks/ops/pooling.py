@@ -118,7 +118,7 @@ def _maxima_of_rows(x_RWC: Tensor) -> Tensor:
     """Maxima [R, C]; PyTorch needs many columns side by side, so where these are few, or in 16 bits, it gets eight."""
     rows, width, channels = x_RWC.shape
     enough = x_RWC.dtype != torch.bfloat16 and (channels >= 32 or x_RWC.device.type != "cpu")
-    if enough or width < 16 or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or enough or width < 16:  # in this order: a traced width has no bound
         return x_RWC.amax(1)
     whole = width // 8 * 8
     maxima = x_RWC[:, :whole].view(rows, whole // 8, 8 * channels).amax(1).view(rows, 8, channels)
