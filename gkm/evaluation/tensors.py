@@ -12,6 +12,8 @@ from torch import Tensor
 
 from gkm.errors import InputError
 
+STRIP_PIXELS = 4_000_000
+
 
 def to_input(photos_HW3: Sequence[npt.NDArray[Any]]) -> Tensor:
     """What a network sees, photographs of uint8 or uint16, as [1,C,H,W] in [0,1]: one after the other as channels.
@@ -21,7 +23,18 @@ def to_input(photos_HW3: Sequence[npt.NDArray[Any]]) -> Tensor:
     sizes = [f"{photo_HW3.shape[1]}x{photo_HW3.shape[0]}" for photo_HW3 in photos_HW3]
     if len(set(sizes)) > 1:
         raise InputError(f"the views are {' and '.join(sizes)} pixels; give two views of one photograph, of one size")
-    return torch.cat([to_tensor(photo_HW3) for photo_HW3 in photos_HW3], dim=1)
+    height, width = photos_HW3[0].shape[:2]
+    input_1CHW = torch.empty(1, 3 * len(photos_HW3), height, width)
+    for rows in row_strips(height, width):  # a large photograph is in memory once
+        for index, photo_HW3 in enumerate(photos_HW3):
+            input_1CHW[:, 3 * index : 3 * index + 3, rows] = to_tensor(photo_HW3[rows])
+    return input_1CHW
+
+
+def row_strips(height: int, width: int) -> list[slice]:
+    """The rows of a photograph in strips of at most STRIP_PIXELS pixels, or of one row."""
+    rows = max(STRIP_PIXELS // width, 1)
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 def to_tensor(image_HW3: npt.NDArray[Any]) -> Tensor:

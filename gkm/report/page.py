@@ -26,7 +26,7 @@ from gkm.report.insight import insight_section, onward, opening
 from gkm.report.tables import cells, study_table
 from gkm.report.tables import scores as tables
 from gkm.report.tables.comparisons import arms_section, seeds_section
-from gkm.report.tables.gains import against_baseline, interval_text, paired
+from gkm.report.tables.gains import METRICS, against_baseline, interval_text, paired
 from gkm.report.tables.names import objective_name, photograph_title
 from gkm.report.verdict import verdict_section
 
@@ -136,7 +136,7 @@ def _tiles(tests: TestScores) -> list[dict[str, Any]]:
             "before": cells.number(before[name], digits).text,
             "after": cells.number(after[name], digits).text,
         }
-        for name, digits, higher_is_better in tables.METRICS
+        for name, digits, higher_is_better in METRICS
         if name in before and name in after
     ]
 

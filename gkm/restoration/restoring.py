@@ -16,11 +16,11 @@ from torch import Tensor
 
 from gkm.data.photos import Pixels, quantised
 from gkm.errors import InputError
-from gkm.evaluation import restorer, to_tensor
+from gkm.evaluation import restorer, to_input
+from gkm.evaluation.tensors import row_strips
 from gkm.networks import Network
 from gkm.restoration.photograph import Photograph
 
-_STRIP_PIXELS = 4_000_000
 _NO_MEMORY = ("can't allocate memory", "out of memory")
 """In what PyTorch says where there is none, on the processor and on a GPU."""
 
@@ -34,31 +34,19 @@ def restore(network: Network, *seen: Photograph) -> Photograph:
     if len(seen) != len(network.inputs):
         needed = "one photograph" if len(network.inputs) == 1 else f"its {' and '.join(network.inputs)} views"
         raise InputError(f"the network sees {needed}, but was given {len(seen)} photographs; give it what it sees")
-    sizes = ["{}x{}".format(*photograph.size) for photograph in seen]
-    if len(set(sizes)) > 1:
-        raise InputError(f"the views are {' and '.join(sizes)} pixels; give two views of one photograph, of one size")
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    input_1CHW = _to_input([photograph.rgb_HW3 for photograph in seen]).to(device)
+    input_1CHW = to_input([photograph.rgb_HW3 for photograph in seen]).to(device)
     try:
         restored_13HW = restorer(network)(input_1CHW)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in _NO_MEMORY):
             raise
+        width, height = seen[0].size
         raise InputError(
-            f"its {sizes[0]} pixels do not fit into memory; scale it down, or choose another model"
+            f"its {width}x{height} pixels do not fit into memory; scale it down, or choose another model"
         ) from None
     del input_1CHW
     return replace(seen[0], rgb_HW3=_to_pixels(restored_13HW, seen[0].rgb_HW3.dtype))
-
-
-def _to_input(photos_HW3: list[Pixels]) -> Tensor:
-    """As `gkm.evaluation.to_input`, made in place."""
-    height, width, _ = photos_HW3[0].shape
-    input_1CHW = torch.empty(1, 3 * len(photos_HW3), height, width)
-    for rows in _strips(height, width):
-        for index, photo_HW3 in enumerate(photos_HW3):
-            input_1CHW[:, 3 * index : 3 * index + 3, rows] = to_tensor(photo_HW3[rows])
-    return input_1CHW
 
 
 def _to_pixels(restored_13HW: Tensor, dtype: np.dtype[Any]) -> Pixels:
@@ -66,15 +54,10 @@ def _to_pixels(restored_13HW: Tensor, dtype: np.dtype[Any]) -> Pixels:
     height, width = restored_13HW.shape[-2:]
     levels = np.iinfo(dtype).max
     pixels_HW3: npt.NDArray[Any] = np.empty((height, width, 3), dtype)
-    for rows in _strips(height, width):
+    for rows in row_strips(height, width):
         strip_3hW = restored_13HW[0, :, rows].float()
         if not bool(torch.isfinite(strip_3hW).all()):
             raise InputError("the network gives no picture of it; choose another model")
         scaled_3hW = (strip_3hW.clamp(0, 1) * levels).cpu().numpy()
         pixels_HW3[rows] = quantised(scaled_3hW.transpose(1, 2, 0), dtype)
     return pixels_HW3
-
-
-def _strips(height: int, width: int) -> list[slice]:
-    rows = max(_STRIP_PIXELS // width, 1)
-    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]

@@ -27,8 +27,10 @@ _CSV_COLUMNS = (
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "σ": r"$\sigma$", "†": r"$^\dagger$", "∞": r"$\infty$",
-    "Δ": r"$\Delta$",
-    "−": r"$-$", "×": r"$\times$",
+    "Δ": r"$\Delta$", "δ": r"$\delta$",
+    "−": r"$-$", "×": r"$\times$", "±": r"$\pm$", "→": r"$\to$",
+    "–": "--", "’": "'", "“": "``", "”": "''",
+    "\N{NARROW NO-BREAK SPACE}": r"\,", "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip
 
 
@@ -95,15 +97,15 @@ def _markdown(table: ScoreTable) -> str:
 
 def _latex(table: ScoreTable) -> str:
     def row(texts: Sequence[str]) -> str:
-        return " & ".join(map(_in_latex, texts)) + r" \\"
+        return " & ".join(map(in_latex, texts)) + r" \\"
 
     body = [row(cells_of(line)) for line in table.lines]
     columns = "lll" + "r" * (len(HEADINGS) - 4) + "l"
-    notes = [rf"\par {_in_latex(note)}" for note in table.notes]
+    notes = [rf"\par {in_latex(note)}" for note in table.notes]
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{_in_latex(table.title)}}}",
+            rf"\caption{{{in_latex(table.title)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             row(HEADINGS),
@@ -118,7 +120,8 @@ def _latex(table: ScoreTable) -> str:
     )
 
 
-def _in_latex(text: str) -> str:
+def in_latex(text: str) -> str:
+    """Text in which nothing is markup."""
     return "".join(_LATEX.get(letter, letter) for letter in text)
 
 

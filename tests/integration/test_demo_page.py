@@ -1,7 +1,6 @@
 """The demo in a real browser: a photograph chosen, restored, compared and fetched, with no error in its log."""
 
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1200)]
 
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 PIXELS = """
 const [id, done] = arguments, picture = document.getElementById(id), canvas = document.createElement("canvas");
 [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];
@@ -62,24 +52,6 @@ class FakeChoices:
 
     def get(self, key: str) -> LoadedModel:
         return self.models[key]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Chrome]":
-    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium and chromedriver here (Debian: apt-get install chromium chromium-driver)")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = Chrome(options=options, service=ChromeService(driver))
-    opened.set_script_timeout(300)
-    yield opened
-    opened.quit()
 
 
 @pytest.fixture(scope="module")

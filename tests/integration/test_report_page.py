@@ -1,8 +1,6 @@
 """The report in a real browser: every picture shows, nothing is wider than the window, no error is logged."""
 
 import runpy
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +14,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 MADE_UP = Path(__file__).parents[1] / "unit" / "report" / "conftest.py"
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 BROKEN_PICTURES = """
 return [...document.querySelectorAll("img, svg")].filter((picture) => !picture.closest("details")).filter((picture) => {
   const box = picture.getBoundingClientRect();
@@ -38,23 +27,6 @@ return [...document.querySelectorAll("body *")].filter((element) =>
   !element.closest(".scroll > *") && !element.closest("svg > *") && element.getBoundingClientRect().right > width + 1
 ).map((element) => element.outerHTML.slice(0, 120));
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Chrome]":
-    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium and chromedriver here (Debian: apt-get install chromium chromium-driver)")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = Chrome(options=options, service=ChromeService(driver))
-    yield opened
-    opened.quit()
 
 
 @pytest.fixture(scope="module", params=["fixed kernels", "learned kernels"])

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from gkm.evaluation import ImageScore
 from gkm.report.evidence import TestScores
 from gkm.report.tables.cells import difference
+from gkm.report.tables.study_table import OTHER_DIGITS, PSNR_DIGITS
 from gkm.study.insight.statistics import Difference, by_scene, paired_difference
 
-METRICS = {"psnr": ("PSNR", 2, True), "ssim": ("SSIM", 3, True), "lpips": ("LPIPS", 3, False)}
-"""Metric -> its name, digits after the point, whether higher is better."""
+METRICS = (("psnr", PSNR_DIGITS, True), ("ssim", OTHER_DIGITS, True), ("lpips", OTHER_DIGITS, False))
+"""Name, digits after the point, whether higher is better."""
 
 
 def paired(metric: str, before: Sequence[ImageScore], after: Sequence[ImageScore]) -> Difference | None:
@@ -32,7 +33,7 @@ def interval_text(metric: str, found: Difference | None) -> str:
     """The interval in words, empty where there is none."""
     if found is None or found.low is None or found.high is None:
         return ""
-    _, digits, _ = METRICS[metric]
+    digits = next(digits for name, digits, _ in METRICS if name == metric)
     low, high = (difference(value, digits).text for value in (found.low, found.high))
     return f"95 % interval {low} to {high}"
 
@@ -42,14 +43,14 @@ def against_baseline(tests: TestScores) -> str:
     if tests.baseline is None:
         return ""
     parts: dict[str, list[str]] = {"better": [], "worse": [], "same": []}
-    for metric, (name, digits, higher_is_better) in METRICS.items():
+    for metric, digits, higher_is_better in METRICS:
         found = paired(metric, tests.baseline.scores, tests.restored)
         if found is None:
             continue
         shown = difference(found.mean, digits, higher_is_better)
         unit = " dB" if metric == "psnr" else ""
-        sure = _is_sure(found)
-        parts[shown.verdict or "same"].append(f"{name} ({shown.text}{unit}{'' if sure else ', within chance'})")
+        chance = "" if _is_sure(found) else ", within chance"
+        parts[shown.verdict or "same"].append(f"{metric.upper()} ({shown.text}{unit}{chance})")
     said = [f"{word} in {' and '.join(names)}" for word, names in zip(_WORDS, parts.values(), strict=True) if names]
     return (
         f"Against {tests.baseline.name}, which is told the sharp photograph to choose each pixel’s kernel and learns "

@@ -15,15 +15,11 @@ from gkm.report.tables import scores as tables
 from gkm.report.tables import study_table
 from gkm.report.tables.cells import Cell
 from gkm.report.tables.gains import METRICS
+from gkm.scoring.rendering import in_latex
 from gkm.study.insight.verdicts import arm_verdicts
 from gkm.study.record.results import StudyResults
 
 _SIDES = ("blurred", "restored", "change")
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_LATEX |= {mark: f"\\{mark}" for mark in "&%$#_{}"}
-_LATEX |= {"−": "$-$", "±": r"$\pm$", "∞": r"$\infty$", "σ": r"$\sigma$", "δ": r"$\delta$", "–": "--", "’": "'"}
-_LATEX |= {"×": r"$\times$", "→": r"$\to$", "“": "``", "”": "''", "\N{NARROW NO-BREAK SPACE}": r"\,"}
-_LATEX |= {"\N{NO-BREAK SPACE}": "~"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ def write_tables(study: StudyResults, tests: TestScores, page: str) -> list[str]
 
 def study_tables(study: StudyResults, tests: TestScores) -> list[Table]:
     """The tables of the page, in its order; those that would be empty are left out."""
-    heads = [f"{name} {side}" for name, _, _ in METRICS.values() for side in _SIDES]
+    heads = [f"{name.upper()} {side}" for name, _, _ in METRICS for side in _SIDES]
     rows = [*tables.score_rows(tests), *tables.summary_rows(tests)]
     scores = [
         Table("Test photographs", ["photograph", *heads], [_row(row.title, row.cells) for row in rows]),
@@ -87,20 +83,20 @@ def markdown(table: Table) -> str:
 
 def latex(table: Table) -> str:
     """As a `table` environment that wants the package booktabs."""
-    heads, *rows = (" & ".join(map(_escaped, line)) + r" \\" for line in (table.heads, *table.rows))
+    heads, *rows = (" & ".join(map(in_latex, line)) + r" \\" for line in (table.heads, *table.rows))
     body = "\n".join(rows)
     columns = "l" + "r" * (len(table.heads) - 1)
     return (
-        f"\\begin{{table}}\n\\centering\n\\caption{{{_escaped(table.title)}}}\n\\begin{{tabular}}{{{columns}}}\n"
+        f"\\begin{{table}}\n\\centering\n\\caption{{{in_latex(table.title)}}}\n\\begin{{tabular}}{{{columns}}}\n"
         f"\\toprule\n{heads}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )
 
 
 def scores_csv(tests: TestScores) -> str:
     """Scores of every photograph: scene, photograph, noise_sigma_8bit, picture, psnr in dB, ssim, lpips."""
-    text = io.StringIO()
+    text, names = io.StringIO(), [name for name, _, _ in METRICS]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["scene", "photograph", "noise_sigma_8bit", "picture", *METRICS])
+    writer.writerow(["scene", "photograph", "noise_sigma_8bit", "picture", *names])
     pictures = {"blurred": tests.blurred, "restored": tests.restored}
     if tests.baseline is not None:
         pictures[tests.baseline.name] = tests.baseline.scores
@@ -109,7 +105,7 @@ def scores_csv(tests: TestScores) -> str:
     for sigma, shown in levels:
         for name, scores in shown.items():
             for score in map(vars, scores):
-                figures = ["" if score[metric] is None else repr(score[metric]) for metric in METRICS]
+                figures = ["" if score[metric] is None else repr(score[metric]) for metric in names]
                 writer.writerow([score["scene"], score["name"], f"{sigma:g}", name, *figures])
     return text.getvalue()
 
@@ -121,7 +117,3 @@ def _row(title: str, cells: Sequence[Cell]) -> list[str]:
 def _plain(text: str) -> str:
     """Text for a cell of Markdown, in which nothing is markup."""
     return re.sub(r"([\\|<>*_`\[\]#])", r"\\\1", " ".join(text.split()))
-
-
-def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(mark, mark) for mark in text)

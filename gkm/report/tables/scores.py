@@ -10,13 +10,10 @@ from statistics import stdev
 from gkm.evaluation import mean_scores
 from gkm.report.evidence import NoiseScores, TestScores
 from gkm.report.tables.cells import NOTHING, Cell, difference, number
-from gkm.report.tables.gains import interval_text, paired
+from gkm.report.tables.gains import METRICS, interval_text, paired
 from gkm.report.tables.names import photograph_title
-from gkm.report.tables.study_table import OTHER_DIGITS, PSNR_DIGITS, in_words
+from gkm.report.tables.study_table import PSNR_DIGITS, in_words
 from gkm.study.record.results import StudyResults
-
-METRICS = (("psnr", PSNR_DIGITS, True), ("ssim", OTHER_DIGITS, True), ("lpips", OTHER_DIGITS, False))
-"""Name, digits after the point, whether higher is better."""
 
 
 @dataclass(frozen=True)

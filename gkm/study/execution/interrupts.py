@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 
-class Interrupts:
-    """SIGINT and SIGTERM while a study runs: the first one asks for an orderly end, the second ends at once."""
+class TakenSignals(ABC):
+    """SIGINT and SIGTERM, taken over from whoever has them, and given back."""
 
-    def __init__(self, on_first: Callable[[str], None]) -> None:
-        self._on_first = on_first
+    def __init__(self) -> None:
         self._before: dict[int, Any] = {}
-        self.signal: int | None = None
-        """The first one that came."""
 
     def install(self) -> None:
         """Take over both signals (again, if a library took them since)."""
@@ -33,6 +31,20 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+
+    @abstractmethod
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """One of them came."""
+
+
+class Interrupts(TakenSignals):
+    """SIGINT and SIGTERM while a study runs: the first one asks for an orderly end, the second ends at once."""
+
+    def __init__(self, on_first: Callable[[str], None]) -> None:
+        super().__init__()
+        self._on_first = on_first
+        self.signal: int | None = None
+        """The first one that came."""
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
+
+from gkm.study.execution.interrupts import TakenSignals
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit status after SIGTERM."""
 
 
-class StopSignals:
+class StopSignals(TakenSignals):
     """Heeds both signals for the length of a `with` block.
 
     Called between steps it says whether one came. From the first such call to `done` the first signal is a wish, for
@@ -20,10 +21,10 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.number: int | None = None
         """The first signal that came."""
         self._asked = False
-        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         self.install()
@@ -32,23 +33,11 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
+        self.restore()
 
     def __call__(self) -> bool:
         self._asked = True
         return self.number is not None
-
-    def install(self) -> None:
-        """Take over both signals (again, if a library took them since)."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGINT, signal.SIGTERM):
-            current = signal.getsignal(number)
-            if current != self._handle:
-                self._before.setdefault(number, current)
-                signal.signal(number, self._handle)
 
     def done(self) -> None:
         """Nobody asks any more."""

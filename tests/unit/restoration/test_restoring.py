@@ -6,7 +6,7 @@ import torch
 
 from gkm.config import DPDNetConfig, ModelConfig
 from gkm.errors import InputError
-from gkm.evaluation import restore_image
+from gkm.evaluation import restore_image, tensors
 from gkm.networks import Network, build
 from gkm.restoration import restoring
 from gkm.restoration.comparison import side_by_side
@@ -33,7 +33,7 @@ def photograph(seed: int = 0, dtype: type = np.uint8, height: int = 41, width: i
 
 @pytest.mark.parametrize("strip_pixels", [52 * 7, 10**9])
 def test_pixels_are_those_of_the_model_in_memory(network: Network, monkeypatch, strip_pixels: int) -> None:
-    monkeypatch.setattr(restoring, "_STRIP_PIXELS", strip_pixels)
+    monkeypatch.setattr(tensors, "STRIP_PIXELS", strip_pixels)
     before = photograph()
     after = restore(network, before)
     assert np.array_equal(after.rgb_HW3, restore_image(network, before.rgb_HW3))
