@@ -162,6 +162,7 @@ def _trained(launch: "Launch", group: "WorkerGroup | None", ray_address: str) ->
     from gkm.study.single.display import TrainingDisplay
     from gkm.study.single.launch import train
 
+    launch.check_free()
     if (known := launch.find_finished()) is not None:
         run, best = known.run_id, _best(known)["val/psnr"]
         say(f"run {run} has been trained already ({best:.2f} dB); repeat it with --from-run {run}")

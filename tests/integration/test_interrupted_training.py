@@ -3,9 +3,12 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -34,19 +37,29 @@ class Training:
 
     def __init__(self, workspace: Path, data: Path) -> None:
         self.workspace, self.data = workspace, data
+        self._processes: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
         environment.pop("MLFLOW_TRACKING_URI", None)
         settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
         command = [sys.executable, ROOT / "pipelines" / "train.py", "--data", self.data, "--workspace", self.workspace]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(part) for part in (*command, *settings, *arguments)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """Leave no process behind, whatever a test found."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def wait_for_epoch(self, epoch: int, process: subprocess.Popen[str]) -> None:
         deadline = time.monotonic() + 240  # on a busy machine an epoch takes long
@@ -82,8 +95,10 @@ class Training:
 
 
 @pytest.fixture
-def training(tmp_path: Path, tiny_data: Path) -> Training:
-    return Training(tmp_path, tiny_data)
+def training(tmp_path: Path, tiny_data: Path) -> Iterator[Training]:
+    trainings = Training(tmp_path, tiny_data)
+    yield trainings
+    trainings.end()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -110,12 +125,22 @@ def test_a_trial_killed_twice_goes_on(training: Training) -> None:
     assert not list(training.workspace.rglob(".unfinished-*"))
 
 
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """A database that nobody can use, be it by this process or by another one."""
+    with closing(sqlite3.connect(database, timeout=1, isolation_level=None)) as connection:
+        with suppress(sqlite3.OperationalError):  # another process has locked it already
+            connection.execute("BEGIN EXCLUSIVE")
+        yield
+
+
 def test_a_second_process_is_refused_and_disturbs_nothing(training: Training) -> None:
     process = training.start()
     training.wait_for_epoch(1, process)
     process.send_signal(signal.SIGSTOP)  # or it might be done before the second one has started
-    second = training.start()
-    _, errors = second.communicate(timeout=200)
+    with locked(training.workspace / "mlflow.db"):  # as it is where the first one was stopped while it wrote
+        second = training.start()
+        _, errors = second.communicate(timeout=200)
     assert second.returncode == 2
     assert re.search(rf"is being trained by process {process.pid} on .* since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d", errors)
     process.kill()

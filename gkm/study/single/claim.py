@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gkm import storage
 from gkm.errors import InputError
-from gkm.study.record.lease import FileLease, Holder, Lease, LeaseStore, hold
+from gkm.study.record.lease import FileLease, Holder, Lease, LeaseStore, hold, is_alive
 
 _NAME = ".lease"
 SETTLE_SECONDS = 1.0
@@ -74,10 +74,18 @@ def claimed(place: str, name: str) -> Iterator[Lease]:
             holder = store.holder()
             if holder is None:
                 raise
-            raise InputError(
-                f"{name}: is being trained by {holder}; wait for it, or end that process and start this again"
-            ) from None
+            raise _refusal(name, holder) from None
         yield lease
+
+
+def refuse_claimed(place: str, name: str) -> None:
+    """Raises InputError naming host, process and time where another process trains the trial `name` at `place` now."""
+    if (holder := is_alive(_store(place))) is not None:
+        raise _refusal(name, holder)
+
+
+def _refusal(name: str, holder: Holder) -> InputError:
+    return InputError(f"{name}: is being trained by {holder}; wait for it, or end that process and start this again")
 
 
 def _store(place: str) -> LeaseStore:

@@ -22,7 +22,7 @@ from gkm.data.dataset.dataset import Dataset, open_dataset
 from gkm.data.photos import TRIAL_SPLITS
 from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
-from gkm.study.single.claim import claimed
+from gkm.study.single.claim import claimed, refuse_claimed
 from gkm.study.single.following import Follower, Unwatched, Watcher
 from gkm.study.single.initial import Initial
 from gkm.study.single.repeating import DATA, LOCATION, REPEATS
@@ -88,6 +88,10 @@ class Launch:
         self.dataset.require(*TRIAL_SPLITS, inputs=self.config.model.inputs)
         self.dataset.refuse_crops(self.config.data.crop_pixels)
 
+    def check_free(self) -> None:
+        """Raises InputError where another process trains it now; that one may keep the tracking store locked."""
+        refuse_claimed(self.place, self.name)
+
     @property
     def is_trained(self) -> bool:
         """Whether the last epoch is in the store."""
@@ -129,8 +133,8 @@ def train(
     """
     watcher = watcher or Unwatched()
     launch.check(group)
-    launch.tracking.prepare()
     with claimed(launch.place, launch.name), StopSignals() as signals:
+        launch.tracking.prepare()
         run = launch.start()
         follower = Follower(run, watcher)
         try:
