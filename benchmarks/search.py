@@ -1,8 +1,13 @@
 """How good is what a search finds, at equal cost? Curves in; ours against peers, as a table and a picture, out.
 
     make bench-search                                    with Syne Tune in .venv-bench/syne-tune
+    python benchmarks/search.py --surfaces noisy         one of the three alone
     python benchmarks/search.py --study NAME             on the curves of a study that was run, instead of made ones
     python benchmarks/search.py --seeds 5 --budget 8     quicker
+
+Curves of a study of our own, 20 minutes on two cores, none stopped, so that all of them are known to the end:
+
+    gkm sweep --space benchmarks/recorded_space.py --data runs/data/sample --study recorded
 
 Nothing is trained: all contenders draw settings, wait for epochs and stop trials in simulated time, on two slots, over
 the same tables (see surfaces.py), where a setting drawn stands for the nearest one not tried yet. Cost is epochs
@@ -31,6 +36,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 from machine import describe
+from surfaces import SPACES, made
 
 from gkm.study.design.budget import Budget
 from gkm.study.design.design import Design
@@ -264,13 +270,10 @@ def draw(results: dict[str, dict[str, np.ndarray[Any, Any]]], at: dict[str, Any]
 
 
 def load_study(name: str, workspace: Path) -> tuple[Curves, SearchSpace]:
-    from gkm.study.record.record import open_record
-    from gkm.study.record.record_place import RecordPlace
+    from gkm.study.record.archive import read_results
+    from gkm.study.record.record import RecordPlace
 
-    record = open_record(RecordPlace(str(workspace / "records")), name)
-    if record is None:
-        sys.exit(f"{workspace}: has no record of a study {name}")
-    curves = Curves.from_study(record.results())
+    curves = Curves.from_study(read_results(RecordPlace(str(workspace.resolve() / "studies")), name))
     return curves, guess_space(curves)
 
 
@@ -280,6 +283,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--slow-seeds", type=int, default=5, help="for GP and MOBSTER, which take long")
     parser.add_argument("--budget", type=int, default=12, help="full trainings' worth of epochs")
+    parser.add_argument("--surfaces", nargs="+", choices=SPACES, default=list(SPACES), help="made curves to use")
     parser.add_argument("--study", help="a recorded study whose curves to use")
     parser.add_argument("--workspace", type=Path, default=ROOT / "runs")
     parser.add_argument("--only", help="contenders whose names begin so")
@@ -292,9 +296,7 @@ def main() -> None:
     if options.study:
         tables = {options.study: load_study(options.study, options.workspace)}
     else:
-        from surfaces import made
-
-        tables = made()
+        tables = {name: curves for name, curves in made().items() if name in options.surfaces}
     names = [name for name in COLOURS if (python or name not in SYNE_TUNE) and name.startswith(options.only or "")]
     print(
         f"{describe()}; {options.seeds} seeds ({options.slow_seeds} of {' and '.join(sorted(SLOW))}), {SLOTS} slots, "

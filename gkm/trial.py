@@ -118,6 +118,7 @@ def _open(
         crops_per_photo=config.data.crops_per_photo,
         flips=config.data.flips,
         noise_sigma_8bit=config.data.noise_sigma_8bit,
+        match_brightness=config.data.match_brightness,
         seed=config.training.seed,
         rank=context.rank,
         world_size=context.world_size,

@@ -33,6 +33,9 @@ class DataConfig(Settings):
     """Random flips and quarter turns beside the paper's random crop."""
     noise_sigma_8bit: Annotated[float, Field(ge=0, le=64)] = 0.0
     """Standard deviation of Gaussian noise added to the blurred crops, in 8-bit grey levels (Table 2, "+")."""
+    match_brightness: bool = False
+    """Whether sharp crops get the mean brightness of their blurred partners, in each colour: blur moves light and
+    makes none, but two exposures of a scene differ, and a network would learn the mean of these differences."""
 
 
 class LossConfig(Settings):

@@ -93,6 +93,7 @@ def test_the_study_is_shown(workspace: Path) -> None:
     assert shown.stdout.startswith("study s: finished; 2 finished, 2 stopped")
 
 
+@pytest.mark.slow
 def test_a_stopped_trial_goes_on_from_its_checkpoint(workspace: Path, tmp_path: Path) -> None:
     place = workspace / "studies" / "s" / "trials" / "00002"
     state = training_state((place / "checkpoints" / "epoch-0000002" / "state.json").read_bytes())
@@ -118,6 +119,7 @@ def test_other_settings_do_not_go_on_from_it(workspace: Path, tmp_path: Path) ->
         )
 
 
+@pytest.mark.slow
 def test_the_registered_model_restores_a_photograph(workspace: Path, tracking: Tracking, tmp_path: Path) -> None:
     """The same by the registry, which reads its weights, and by MLflow alone, with the source that it carries."""
     loaded = load(tracking, "challenger")

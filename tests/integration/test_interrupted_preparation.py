@@ -77,6 +77,7 @@ def _kill_at_random_moments(photos, out, workers, moments):
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=[pytest.mark.ray, pytest.mark.slow])])
 def test_killed_three_times_it_ends_like_an_undisturbed_run(photos, tmp_path, workers):
     prepare(open_source(photos), tmp_path / "undisturbed", shard_bytes=SHARD_BYTES)

@@ -59,6 +59,7 @@ def test_real_dpd_photographs_round_trip(tmp_path, shared_data):
             assert np.array_equal(mine.sharp_HW3, read_rgb(pair.sharp))
 
 
+@pytest.mark.slow
 def test_sample_is_made_once_and_the_same_each_time(tmp_path):
     done = subprocess.run(
         [sys.executable, str(COMMAND), "--workspace", "runs"], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -60,6 +60,7 @@ def one_won(uri: str, found: Any, count: int) -> None:
     assert found["reader"].split(": ")[1] in (f"1 {winner}", "1")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_of_twenty_promotions_at_once_one_wins(database: str, tmp_path: Path) -> None:
     one_won(database, run("at-once", database, tmp_path / "stop", 20), 20)
@@ -71,6 +72,7 @@ def test_of_twenty_promotions_at_once_through_a_server_one_wins(server: str, tmp
     one_won(server, run("at-once", server, tmp_path / "stop", 20), 20)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_promotion_killed_at_any_step_is_whole_or_not_at_all(database: str, tmp_path: Path) -> None:
     found = run("killed", database, tmp_path / "stop")

@@ -78,6 +78,7 @@ def photos() -> dict[str, Pixels]:
     }
 
 
+@pytest.mark.slow
 def test_mlflow_alone_deblurs_photographs_of_any_size(
     workspace: Path, photos: dict[str, Pixels], tmp_path: Path
 ) -> None:

@@ -28,6 +28,8 @@ STREAMING_WORKERS = 4
 """Threads for pairs that are not cached."""
 KEPT_BATCHES = 4
 """Batches whose memory waits for the next ones."""
+MOST_BRIGHTER = 1.25
+"""How much brighter, or darker, a sharp crop is made at most to match its blurred partner."""
 DESCRIBED_CROPS = 8
 """Of a batch, in a sentence."""
 
@@ -53,6 +55,7 @@ class CropLoader:
         crops_per_photo: crops of each photograph in an epoch. The last batch is filled with crops of random ones.
         flips: adds mirror images and quarter turns to the paper's random crop.
         noise_sigma_8bit: standard deviation of the noise added to what the network sees, in 8-bit grey levels.
+        match_brightness: gives sharp crops the mean of their blurred partners, in each colour.
         workers: threads that make batches ahead of time. Left out: none if all pairs are cached, for then a batch costs
             less than handing it over; else as many as hide the way to the storage.
 
@@ -69,6 +72,7 @@ class CropLoader:
         crops_per_photo: int = 1,
         flips: bool = False,
         noise_sigma_8bit: float = 0.0,
+        match_brightness: bool = False,
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
@@ -82,6 +86,7 @@ class CropLoader:
         self.crops_per_photo = crops_per_photo
         self.flips = flips
         self.noise_sigma_8bit = noise_sigma_8bit
+        self.match_brightness = match_brightness
         self.seed = seed
         self.rank = rank
         self.share = max(1, batch_size // world_size)
@@ -135,6 +140,8 @@ class CropLoader:
             for channel, name in zip(range(0, input_BCHW.shape[1], 3), self.split.inputs, strict=True):
                 _scale(turned(crop_3HW[name], crops, index), input_BCHW[place, channel : channel + 3])
             _scale(turned(crop_3HW["sharp"], crops, index), sharp_B3HW[place])
+            if self.match_brightness:
+                _match_brightness(sharp_B3HW[place], input_BCHW[place])
             if self.noise_sigma_8bit:
                 generator = torch.Generator().manual_seed(int(crops.noise_seed[index]))
                 input_BCHW[place] = add_noise(input_BCHW[place], self.noise_sigma_8bit, generator)
@@ -146,6 +153,16 @@ def _scale(crop_3HW: Planes, target_3HW: Tensor) -> None:
     white = np.float32(np.iinfo(crop_3HW.dtype).max)
     samples_3HW = np.ascontiguousarray(crop_3HW)  # one long loop is quicker than one for every row
     np.divide(samples_3HW, white, out=target_3HW.numpy(), dtype=np.float32)
+
+
+def _match_brightness(sharp_3HW: Tensor, input_CHW: Tensor) -> None:
+    """Scales the sharp crop, in place, to the mean of the blurred one, or of both views, in each colour.
+
+    Not beyond MOST_BRIGHTER: a dark crop may be brightened by what is blurred into it from outside.
+    """
+    wanted_3 = input_CHW.unflatten(0, (-1, 3)).mean((0, 2, 3))
+    gain_3 = wanted_3 / sharp_3HW.mean((1, 2)).clamp(min=1e-6)
+    sharp_3HW.mul_(gain_3.clamp(1 / MOST_BRIGHTER, MOST_BRIGHTER)[:, None, None])
 
 
 def _refuse_small(split: CachedSplit, crop_pixels: int) -> None:

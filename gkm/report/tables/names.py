@@ -18,6 +18,7 @@ PARAMETER_NAMES: Mapping[str, tuple[str, str]] = {
     "data.crop_pixels": ("crop", "crop in pixels"),
     "data.batch_size": ("batch", "batch size"),
     "data.noise_sigma_8bit": ("noise", "training noise in 8-bit levels"),
+    "data.match_brightness": ("match brightness", "sharp crops as bright as their blurred partners"),
     "training.seed": ("seed", "seed"),
 }
 """Setting -> (head of a column, plain words); others are called by the last part of their path."""

@@ -19,6 +19,7 @@ def printed(name, *options, status=0):
     return ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_the_operator_beside_its_peer_and_its_roofline():
     lines = printed("gpu.py", "--device", "cpu", "--quick", "--only", "operator")
     assert len(re.findall(r"(forwards|backwards) +\d+\.\d+ ms  roofline \d+\.\d+ ms", lines)) == 8

@@ -41,6 +41,7 @@ def _execute(path: Path, *statements: str) -> None:
         database.commit()
 
 
+@pytest.mark.slow
 def test_a_start_killed_while_tables_are_made_leaves_a_store_that_opens(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     process = subprocess.Popen([sys.executable, "-c", OPEN, str(tmp_path)], stderr=subprocess.DEVNULL, env=environment)

@@ -380,6 +380,7 @@ print(json.dumps([study.run_id, shared.run_id]))
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_share_one_new_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables, experiment, study and a common trial are made once, and every epoch of every trial arrives."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

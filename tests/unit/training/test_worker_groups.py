@@ -115,14 +115,22 @@ def _assert_scored_in_order(data: Path, size: int, result: Result) -> None:
 
 
 def test_two_workers_train_the_same_network_as_one(data: Path, alone: dict[str, Result]) -> None:
-    runs = {**RUNS, "pieces": {"training.accumulate": 2}}
-    group = _together(data, 2, runs)
-    for name in runs:
-        _assert_group_agrees([worker[name] for worker in group])
-        _assert_same(group[0][name], alone["whole" if name == "pieces" else name])
+    group = _together(data, 2, {"whole": {}})
+    _assert_group_agrees([worker["whole"] for worker in group])
+    _assert_same(group[0]["whole"], alone["whole"])
     _assert_scored_in_order(data, 2, group[0]["whole"])
 
 
+@pytest.mark.slow
+def test_two_workers_with_dropout_or_pieces_train_the_same_network(data: Path, alone: dict[str, Result]) -> None:
+    runs = {"dropout": DROPOUT, "pieces": {"training.accumulate": 2}}
+    group = _together(data, 2, runs, "-more")
+    for name, expected in (("dropout", "dropout"), ("pieces", "whole")):
+        _assert_group_agrees([worker[name] for worker in group])
+        _assert_same(group[0][name], alone[expected])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_a_group_that_shrinks_and_grows_within_epochs_trains_the_same_network(
     data: Path, alone: dict[str, Result], tmp_path: Path, run: str
@@ -151,7 +159,7 @@ def test_four_workers_train_the_same_network_as_one(data: Path, alone: dict[str,
     _assert_scored_in_order(data, 4, group[0]["whole"])
 
 
-@pytest.mark.parametrize("pieces", [2, 4])
+@pytest.mark.parametrize("pieces", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("run", RUNS)
 def test_pieces_give_the_same_network(data: Path, alone: dict[str, Result], run: str, pieces: int) -> None:
     found = _alone(data, f"{run}-{pieces}", {**RUNS[run], "training.accumulate": pieces})

@@ -154,3 +154,15 @@ def test_noise_is_on_the_blurred_crops_alone_and_of_its_sigma(split):
 def test_photo_smaller_than_the_crop_is_named_with_the_setting(split):
     with pytest.raises(InputError, match=r"scene 1/scene 1 .* 33x64 pixels.*data\.crop_pixels = 36.*to 33 or less"):
         _loader(split, crop_pixels=36)
+
+
+def test_sharp_crops_can_be_as_bright_as_their_partners(split):
+    def means(crops_B3HW):
+        return crops_B3HW.mean((2, 3))
+
+    for plain, matched in zip(_loader(split).epoch(0), _loader(split, match_brightness=True).epoch(0), strict=True):
+        assert torch.equal(plain.input_BCHW, matched.input_BCHW)
+        gain_B3 = means(plain.input_BCHW) / means(plain.sharp_B3HW)
+        assert (gain_B3 - 1).abs().max() > 1e-3
+        gain_B3 = gain_B3.clamp(0.8, 1.25)
+        torch.testing.assert_close(matched.sharp_B3HW, plain.sharp_B3HW * gain_B3[..., None, None])

@@ -8,6 +8,7 @@ from gkm.networks import measure
 from gkm.networks.gkmnet.gkmnet import GKMNet
 
 PUBLISHED_SIZE = (1120, 1680)
+SHARED = {"num_scales": 1, "iterations_per_scale": 3, "share_iterations": True}
 
 
 def official(**settings):
@@ -28,9 +29,9 @@ def test_release_at_the_papers_size():
     [
         ({"num_scales": 1}, 459.7, 1.41, 0.003),
         ({"recurrent": "conv"}, 418.7, 1.11, 0.003),
-        ({"iterations_per_scale": 2}, 1211.2, 2.81, 0.006),
-        ({"num_scales": 2, "iterations_per_scale": 3}, 1730.3, 4.22, 0.006),
-        ({"num_scales": 1, "iterations_per_scale": 3, "share_iterations": True}, 1384.2, 1.41, 0.006),
+        pytest.param({"iterations_per_scale": 2}, 1211.2, 2.81, 0.006, marks=pytest.mark.slow),
+        pytest.param({"num_scales": 2, "iterations_per_scale": 3}, 1730.3, 4.22, 0.006, marks=pytest.mark.slow),
+        pytest.param(SHARED, 1384.2, 1.41, 0.006, marks=pytest.mark.slow),
     ],
 )
 def test_tables_4_and_5(settings, gflops, millions, tolerance):

@@ -92,7 +92,8 @@ def test_defects_keep_their_traceback() -> None:
 def test_a_signal_ends_with_its_status_and_a_sentence(tmp_path: Path, number: signal.Signals, name: str) -> None:
     script = tmp_path / "wait.py"
     script.write_text(
-        "import time\nfrom pipelines.terminal.command import run\n"
+        "import signal, time\nfrom pipelines.terminal.command import run\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job of a shell has it ignored
         "def main() -> None:\n    '''Wait.'''\n    print('up', flush=True)\n    time.sleep(60)\n"
         "run(main)\n"
     )

@@ -76,7 +76,15 @@ def alone(config, folder, epochs):
     return losses, one.network
 
 
-@pytest.mark.parametrize("model", [{}, {"model.gcm": "learned_random"}, {"model.output": "sigmoid_image"}], ids=str)
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        pytest.param({"model.gcm": "learned_random"}, marks=pytest.mark.slow),
+        pytest.param({"model.output": "sigmoid_image"}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_curves_and_weights_are_those_of_each_alone_also_when_one_stops(model, tmp_path):
     configs = [BASE.with_values({**model, **values}) for values in DIFFERING]
     group = FusedTrials([trial(config) for config in configs])
