@@ -27,19 +27,24 @@ def complete(path: Path) -> None:
     """
     if not _is_unused(path):
         return
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
     made = path.with_name(f"{path.name}.new")
     _remove(made)
     try:
-        store = SqlAlchemyStore(f"sqlite:///{made}", (path.parent / "artifacts").absolute().as_uri())
-        store.engine.dispose()
+        make(made, (path.parent / "artifacts").absolute().as_uri())
         for ending in _JOURNALS:  # of the one it takes the place of: they must not be taken for its own
             path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
         os.replace(made, path)
     finally:
         _remove(made)
+
+
+def make(path: Path, artifacts: str) -> None:
+    """A new database with all of MLflow's tables, which keeps artifacts at the address `artifacts`; takes seconds."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = SqlAlchemyStore(f"sqlite:///{path}", artifacts)
+    store.engine.dispose()
 
 
 def _is_unused(path: Path) -> bool:
