@@ -30,7 +30,7 @@ SPACE = SearchSpace(
         training=TrainingConfig(epochs=3),
     ),
     baseline={"model.gcm": "learned_gaussian", "optim.learning_rate": 1e-2},
-    trials=3, first_rung_epochs=1, reduction_factor=2,
+    trials=3, first_rung_epochs=1, reduction_factor=2, confirm=1,
 )
 """
 

@@ -29,7 +29,7 @@ return [...document.querySelectorAll("body *")].filter((element) =>
 """
 
 
-@pytest.fixture(scope="module", params=["fixed kernels", "learned kernels"])
+@pytest.fixture(scope="module", params=["learned kernels", pytest.param("fixed kernels", marks=pytest.mark.slow)])
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made_up = runpy.run_path(str(MADE_UP))
     return build_page(
@@ -42,7 +42,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("width", [1280, 768, 390])
 def test_page_shows_every_picture_and_no_error(browser: "Chrome", page: Path, width: int, scheme: str) -> None:
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}

@@ -22,7 +22,7 @@ from gkm.study.record.results import StudyResults
 from gkm.tracking import open_tracking
 from gkm.training.checkpoint import load_weights
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 BASE = TrialConfig(
     model=ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=2, width=2),

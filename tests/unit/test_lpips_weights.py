@@ -126,6 +126,7 @@ def test_damaged_or_foreign_files_are_named(tmp_path: Path) -> None:
             backbone_weights(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_torchvision_imports_beside_a_torch_without_cuda() -> None:
     code = "from gkm.lpips_weights import make_torchvision_importable as make; make(); import torchvision, lpips"
     command = [sys.executable, "-W", "error::UserWarning", "-c", code]

@@ -16,7 +16,7 @@ from gkm.data.reading.cache import NodeCache, open_split
 from gkm.data.reading.loader import CropLoader
 from gkm.errors import InputError
 
-pytestmark = pytest.mark.s3
+pytestmark = [pytest.mark.s3, pytest.mark.slow]
 
 
 def _pairs() -> list[Pair]:

@@ -13,7 +13,7 @@ from gkm.data.preparation.preparation import one_by_one, prepare
 from gkm.data.preparation.sources import open_source
 from gkm.errors import InputError
 
-pytestmark = [pytest.mark.s3]
+pytestmark = [pytest.mark.s3, pytest.mark.slow]
 
 
 @pytest.fixture

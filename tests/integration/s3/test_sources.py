@@ -11,7 +11,7 @@ from gkm import storage
 from gkm.data.preparation.preparation import prepare
 from gkm.data.preparation.sources import choose_source
 
-pytestmark = pytest.mark.s3
+pytestmark = [pytest.mark.s3, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def test_a_winner_that_is_no_better_is_registered_without_the_alias(
     assert load(tracking, 2).version == 2
 
 
+@pytest.mark.slow
 def test_less_is_better_where_the_study_says_so(tracking: Tracking, end_study: End) -> None:
     end_study(0.02, metric="val/loss", mode="min")
     assert end_study(0.01, metric="val/loss", mode="min").is_challenger
@@ -84,6 +85,7 @@ def test_on_other_data_the_newer_takes_it_and_it_is_said(tracking: Tracking, end
     assert found.reason == "version 1, which had it, was chosen on other data (d1, not d2)"
 
 
+@pytest.mark.slow
 def test_a_champion_has_no_claim_any_more(tracking: Tracking, end_study: End) -> None:
     end_study(31.0)
     tracking.client.set_registered_model_alias("gkmnet", "champion", "1")
@@ -91,6 +93,7 @@ def test_a_champion_has_no_claim_any_more(tracking: Tracking, end_study: End) ->
     assert (found.is_challenger, found.reason) == (True, "version 1, which had it, is the champion")
 
 
+@pytest.mark.slow
 def test_without_a_recorded_figure_both_are_measured(
     tracking: Tracking, end_study: End, register_as_good_as: Register, tiny_data: Path
 ) -> None:
@@ -104,6 +107,7 @@ def test_without_a_recorded_figure_both_are_measured(
     assert "not better than version 2" in other.reason
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_said(tracking: Tracking, end_study: End, add_version: Add, tmp_path: Path) -> None:
     add_version(data="d1")
     tracking.client.set_registered_model_alias("gkmnet", "challenger", "1")

@@ -70,6 +70,7 @@ def test_a_challenger_that_gives_no_picture_is_refused(
     assert words(tracking) == [("challenger", 1)]
 
 
+@pytest.mark.slow
 def test_noise_is_measured_where_it_is_asked_for(
     tracking: Tracking, register_as_good_as: Register, tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -204,6 +205,7 @@ def test_a_look_that_came_between_is_counted(
     assert promote(tracking, "d", version=2).looks == (2,)
 
 
+@pytest.mark.slow
 def test_rollback_walks_back_through_the_champions(tracking: Tracking, add_version: Add, gaining: Gaining) -> None:
     gaining(*[1.0] * 6)
     for version in (1, 2, 3):
@@ -253,6 +255,7 @@ def test_a_version_without_files_is_named(tracking: Tracking, add_version: Add, 
     assert words(tracking) == []
 
 
+@pytest.mark.slow
 def test_a_challenger_of_views_is_measured_on_them_and_a_champion_of_photographs_on_photographs(
     tracking: Tracking, register_as_good_as: Register, tiny_data: Path, tiny_views: Path, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ def test_a_busy_server_is_asked_again(answers):
     assert log == ["GET"] * 5
 
 
+@pytest.mark.slow
 def test_an_upload_damaged_on_the_way_is_sent_again(answers):
     log = answers(DAMAGED, (200, {}, b""))
     assert storage.write_bytes(PLACE, b"content")
@@ -42,6 +43,7 @@ def test_patience_ends_with_a_sentence(answers, monkeypatch):
         storage.read_bytes(PLACE)
 
 
+@pytest.mark.slow
 def test_waiting_is_told_once(answers, caplog):
     answers(*[BUSY] * 9, (200, {}, b"content"))
     storage.read_bytes(PLACE)

@@ -94,6 +94,7 @@ def test_a_study_whose_drivers_die_again_and_again_ends_as_an_undisturbed_one(
         assert results.spent.epochs == undisturbed.spent.epochs
 
 
+@pytest.mark.slow
 def test_it_does_not_matter_at_which_write_a_driver_dies(base: TrialConfig, new_driver: Callable[[], Any]) -> None:
     short = base.with_values({"training.epochs": 2})
     limit = Constraint("parameters", at_most=1000)

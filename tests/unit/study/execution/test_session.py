@@ -128,6 +128,7 @@ def test_sockets_fit_where_the_folder_for_temporary_files_has_a_long_name(
     assert session._parent() == Path("/tmp")
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_references_in_cycles_do_not_end_the_process_when_ray_shuts_down() -> None:
     assert subprocess.run([sys.executable, "-c", GARBAGE], check=False, timeout=300).returncode == 0

@@ -26,6 +26,7 @@ def test_a_killed_process_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         calibration.calibrate([TrialConfig()])
 
 
+@pytest.mark.slow
 def test_a_process_that_takes_too_long_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "_measure", _be_slow)
     monkeypatch.setattr(calibration, "LONGEST_SECONDS", 0.1)
