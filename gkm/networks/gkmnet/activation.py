@@ -59,13 +59,6 @@ class _Coefficients(Function):
         return half_grad, g2_grad, None
 
 
-def _channels_last(maps_BCHW: Tensor) -> Tensor:
-    """[B, H, W, C] of maps; PyTorch transposes the two axes of a single image faster than the axes of several."""
-    if len(maps_BCHW) > 1:
-        return maps_BCHW.permute(0, 2, 3, 1).contiguous()
-    return maps_BCHW[0].flatten(1).t().contiguous().view(1, *maps_BCHW.shape[2:], -1)
-
-
 def _blocks(half_BChw: Tensor, g2_BCHW: Tensor) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
     """Images, rows, and their g1 and g2 [images, rows, W, C], one block after the other; g1 is a copy."""
     B, C, H, W = g2_BCHW.shape
