@@ -1,4 +1,4 @@
-"""Settings of NRKNet (Quan, Yao and Ji, CVPR 2023)."""
+"""Settings of NRKNet (Quan, Wu and Ji, CVPR 2023)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NRKNet (Quan, Yao and Ji, CVPR 2023): what the other rooms may ask of it."""
+"""NRKNet (Quan, Wu and Ji, CVPR 2023): what the other rooms may ask of it."""
 
 from gkm.networks.network import Kind
 from gkm.networks.nrknet.nrknet import NRKNet

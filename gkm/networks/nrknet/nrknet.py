@@ -1,4 +1,4 @@
-"""A blurred photograph in, its deblurred versions from coarse to fine out: NRKNet (Quan, Yao and Ji, CVPR 2023).
+"""A blurred photograph in, its deblurred versions from coarse to fine out: NRKNet (Quan, Wu and Ji, CVPR 2023).
 
 Shape legend: B images, 3 colour channels, K kernels, H x W pixels.
 """
