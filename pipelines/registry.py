@@ -62,7 +62,7 @@ def show_version(
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
     tracking_uri: TRACKING_URI = None,
 ) -> None:
-    """Show one version: where it comes from, and what happened to it.
+    """Show one version: where it comes from, its model card, and what happened to it.
 
     Examples:
       python pipelines/registry.py show champion
@@ -70,16 +70,21 @@ def show_version(
     from gkm.registry import events
     from gkm.registry.versions import aliases, find
     from gkm.tracking import open_tracking
-    from pipelines.terminal.registry_tables import gates_table, history_table, version_lines
+    from pipelines.terminal.registry_tables import gates_table, history_table, is_told, version_lines
 
     tracking = open_tracking(workspace, tracking_uri)
+    every = events(tracking)  # which has the card say what a process that died left unsaid
     record = find(tracking, version)
     for line in version_lines(record, aliases(tracking)):
         say(line)
-    happened = [event for event in events(tracking) if int(event["version"]) == int(record.version)]
+    card = record.description or ""
+    if card:
+        say(f"\n{card}")
+    happened = [event for event in every if int(event["version"]) == int(record.version)]
     if happened:
         show(history_table(happened))
-    if judged := [event for event in happened if event.get("gates")]:
+    judged = [event for event in happened if event.get("gates")]
+    if judged and not is_told(judged[-1], card):
         show(gates_table(judged[-1]))
     say(tracking.ui_link(record.run_id))
 

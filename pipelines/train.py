@@ -176,7 +176,7 @@ def _register(record: "TrialRecord", launch: "Launch", workspace: Path) -> None:
     from gkm.registry.versions import CHALLENGER, REGISTERED_NAME
 
     described = f"Trained by itself: {_best(record)['val/psnr']:.2f} dB in validation."
-    version = register_run(launch.tracking, record.run_id, tags={}, description=described)
+    version = register_run(launch.tracking, record.run_id, tags={}, summary=described)
     say(f"registered: {REGISTERED_NAME} version {version}, alias {CHALLENGER}")
     say(f"promote it, if it passes the gates: gkm promote --version {version}")
     say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
@@ -196,10 +196,7 @@ def _show(record: "TrialRecord", epochs: int) -> None:
 
 def _compare(record: "TrialRecord", launch: "Launch") -> None:
     """Say what the training gained over the blurred photographs, or that it lost."""
-    from gkm.evaluation import mean_scores
-    from gkm.trial import score_blurred
-
-    blurred = mean_scores(score_blurred(launch.data, launch.cache))["psnr"]
+    blurred = launch.blurred["psnr"]
     gain = _best(record)["val/psnr"] - blurred
     say(f"the blurred photographs have {blurred:.2f} dB: a gain of {gain:+.2f} dB")
     if gain <= 0:

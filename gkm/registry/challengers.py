@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from gkm.errors import InputError
 from gkm.registry import history, integrity, ledger, served, standing, versions
+from gkm.registry.card import registration_card
 from gkm.registry.ledger import REGISTERED_NAME
 from gkm.registry.standing import CHALLENGER, CHAMPION, Standing
-from gkm.tracking import Tracking, redacted
+from gkm.tracking import Tracking, log_model, redacted
 
 if TYPE_CHECKING:
     from gkm.data.dataset.dataset import Dataset
     from gkm.data.reading.cache import NodeCache
+    from gkm.networks import Network
     from gkm.study.record.results import StudyResults
 
 _CARRIED_TAGS = ("gkm.data", "gkm.fingerprint", "gkm.git_commit", "gkm.seed", "gkm.trial")
 """Tags of the training run that a version repeats."""
+MODEL_TAG = "gkm.logged_model"
+"""The LoggedModel that a version is, in MLflow."""
 _ANNOUNCED = "gkm.announced"
 """Tag of versions that took the alias, or were refused it: a registration cut short is completed by the next."""
 _TAKEN, _NOT_TAKEN = "challenger", "registered"
@@ -49,24 +53,26 @@ class Registered:
 
 
 def register(
-    tracking: Tracking, run_id: str, weights: Path, *, tags: Mapping[str, str] | None = None, description: str = ""
+    tracking: Tracking, run_id: str, weights: Path, *, tags: Mapping[str, str] | None = None, summary: str = ""
 ) -> int:
     """Make the weights directory `weights` of the run `run_id` a version of `gkmnet`, and that version the challenger.
 
-    Registering the same weights of the same run again changes nothing. Returns the version.
+    Its description is its model card, with the sentence `summary` in front. Registering the same weights of the same
+    run again changes nothing. Returns the version.
+
     Raises InputError where the weights are missing or damaged.
     """
-    return _claim(tracking, _version(tracking, run_id, weights, dict(tags or {}), description), None).version
+    return _claim(tracking, _version(tracking, run_id, weights, dict(tags or {}), summary), None).version
 
 
-def register_run(tracking: Tracking, run_id: str, *, tags: Mapping[str, str], description: str) -> int:
+def register_run(tracking: Tracking, run_id: str, *, tags: Mapping[str, str], summary: str) -> int:
     """Register the best weights of a trial as challenger; returns the version.
 
     Raises InputError where its weights are gone or damaged.
     """
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         weights = tracking.download(run_id, "weights", Path(temporary))
-        return register(tracking, run_id, weights, tags=tags, description=description)
+        return register(tracking, run_id, weights, tags=tags, summary=summary)
 
 
 def register_best(
@@ -187,33 +193,38 @@ def _claimed(version: Any, seen: Standing) -> Registered | None:
     return Registered(number, True) if _ANNOUNCED in version.tags else None
 
 
-def _version(tracking: Tracking, run_id: str, weights: Path, tags: dict[str, str], description: str) -> Any:
+def _version(tracking: Tracking, run_id: str, weights: Path, tags: dict[str, str], summary: str) -> Any:
     """MLflow's record of these weights of this run; made where there is none."""
     from gkm.training.checkpoint import load_weights
 
-    load_weights(weights)
+    network = load_weights(weights)
     digest = integrity.digest(weights)
     known = versions.search(tracking, f"name = '{REGISTERED_NAME}' and run_id = '{run_id}'")
     found = next((version for version in known if version.tags.get(integrity.WEIGHTS_TAG) == digest), None)
     ledger.ensure(tracking)
-    return found or _create(tracking, run_id, weights, digest, tags, description)
+    return found or _create(tracking, run_id, weights, network, {**tags, integrity.WEIGHTS_TAG: digest}, summary)
 
 
-def _create(tracking: Tracking, run_id: str, weights: Path, digest: str, tags: dict[str, str], description: str) -> Any:
+def _create(
+    tracking: Tracking, run_id: str, weights: Path, network: Network, tags: dict[str, str], summary: str
+) -> Any:
     run = tracking.client.get_run(run_id)
-    carried = {key: run.data.tags[key] for key in _CARRIED_TAGS if key in run.data.tags}
-    # The folder is named for the weights: another registration of the run cannot change what a version points to.
-    folder = f"model-{digest[:12]}"
+    digest = tags[integrity.WEIGHTS_TAG]
+    every = {key: run.data.tags[key] for key in _CARRIED_TAGS if key in run.data.tags} | tags
+    # Files of its own: another registration of the run cannot change what a version points to.
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
-        local = Path(temporary) / folder
+        local = Path(temporary) / REGISTERED_NAME
         served.save(weights, local, run_id)
-        tracking.log_folder(run_id, local, folder)
+        settings = {f"model.{key}": str(value) for key, value in network.config.model_dump(mode="json").items()}
+        own = {key: every[key] for key in (integrity.WEIGHTS_TAG, "gkm.study") if key in every}
+        kept = log_model(tracking, run_id, local, name=REGISTERED_NAME, tags=own, parameters=settings)
     return tracking.client.create_model_version(
         REGISTERED_NAME,
-        f"{run.info.artifact_uri}/{folder}",
+        kept.location,
         run_id,
-        tags={key: redacted(value) for key, value in {**carried, **tags, integrity.WEIGHTS_TAG: digest}.items()},
-        description=description or None,
+        tags={key: redacted(value) for key, value in {**every, MODEL_TAG: kept.model_id}.items()},
+        description=registration_card(tracking, run, network, digest=digest, tags=every, summary=summary),
+        model_id=kept.model_id,
     )
 
 

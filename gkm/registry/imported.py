@@ -50,9 +50,11 @@ def import_model(tracking: Tracking, file: Path, kind: str, *, source: str = "",
     own = {"gkm.kind": "import", "gkm.network": kind, "gkm.sha256": digest}
     run, _ = tracking.adopt_or_create(own, run_name=f"import {file.name}")
     run_id = str(run.info.run_id)
-    tracking.set_tags(run_id, tags)
+    told = f"The checkpoint `{file.name}` of **{kind}**, as its authors released it. Licence: {tags['gkm.licence']}."
+    whence = f"From {tags['gkm.source']}, SHA-256 {digest}."
+    tracking.set_tags(run_id, {**tags, "mlflow.note.content": f"{told}\n\n{whence}"})
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         weights = save_weights(network, Path(temporary))
-        version = register(tracking, run_id, weights, tags=tags, description=f"{kind} as its authors released it.")
+        version = register(tracking, run_id, weights, tags=tags, summary=f"{kind} as its authors released it.")
     tracking.finish(run_id, "finished")
     return Imported(version, run_id, sum(p.numel() for p in network.parameters()), digest)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gkm.registry.gates import Cost, Gates, Noise
 from gkm.registry.history import level_of
@@ -22,6 +22,54 @@ class Gate:
     passed: bool
     figures: str
     """What was measured and what was asked for."""
+
+
+Scores = Mapping[str, float]
+"""Means over the test photographs: "psnr" in dB and "ssim"."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What the gates found."""
+
+    promoted: bool
+    reason: str
+    """One sentence with the figures."""
+    version: int
+    opponent: str
+    """What it was measured against: "version 2 (champion)" or "the blurred input"."""
+    gates: tuple[Gate, ...]
+    measured: Measured
+    looks: tuple[int, ...]
+    """How manieth look at each data set's test photographs this was."""
+    override: str = ""
+    """Why it was promoted although gates failed."""
+    evidence: str | None = None
+    """The run of MLflow that has all scores; None for a dry run."""
+    event: Mapping[str, Any] | None = None
+    """As it is in the history; None for a dry run."""
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        """The gates that it did not pass."""
+        return tuple(gate for gate in self.gates if not gate.passed)
+
+    @property
+    def scores(self) -> Scores:
+        """Of the version, on the first data set."""
+        on = self.measured.on[0]
+        return {"psnr": sum(on.psnr) / len(on.psnr), "ssim": on.ssim}
+
+    @property
+    def opponent_scores(self) -> Scores:
+        """Of the opponent, on the first data set."""
+        on = self.measured.on[0]
+        return {"psnr": sum(on.opponent_psnr) / len(on.psnr), "ssim": on.opponent_ssim}
+
+    @property
+    def photographs(self) -> int:
+        """How many, in the first data set."""
+        return len(self.measured.on[0].psnr)
 
 
 def difference(on: OnData, look: int, level: float) -> Difference:

@@ -27,6 +27,11 @@ _DESCRIPTION = (
     "Defocus deblurring: a photograph (RGB, uint8, of any size), or its left and right dual-pixel views where the "
     "version was trained on them, in; the restored photograph out."
 )
+_NOTE = {
+    "mlflow.note.content": f"What happened to the registered model {REGISTERED_NAME}, one parameter an event: "
+    "`gkm registry history` shows it. This run decides who is champion; do not delete it."
+}
+"""Description of the run."""
 _PREFIX = "entry."
 _LONGEST = 5800
 """Characters of an entry; MLflow cuts parameters after 6000."""
@@ -95,7 +100,7 @@ def ensure(tracking: Tracking) -> str:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
     tracking.prepare()
-    own = str(tracking.create(f"{REGISTERED_NAME} history", {"gkm.kind": "registry"}).info.run_id)
+    own = str(tracking.create(f"{REGISTERED_NAME} history", {"gkm.kind": "registry", **_NOTE}).info.run_id)
     tracking.mark(own, "finished")
     try:
         client.create_registered_model(REGISTERED_NAME, {LEDGER_TAG: own}, _DESCRIPTION)

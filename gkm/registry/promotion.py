@@ -14,64 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from gkm.errors import InputError
 from gkm.registry import history, ledger, standing, versions
+from gkm.registry.card import with_promotion
+from gkm.registry.challengers import MODEL_TAG
 from gkm.registry.gates import Gates, read_gates
-from gkm.registry.judging import Gate, judge
+from gkm.registry.judging import Promotion, Scores, judge
 from gkm.registry.measuring import Measured, Watch, measure
 from gkm.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Standing
 from gkm.registry.versions import REGISTERED_NAME
-from gkm.tracking import Tracking
+from gkm.tracking import DataInput, Tracking, link_scores
 
 if TYPE_CHECKING:
     from gkm.data.reading.cache import NodeCache
 
 __all__ = ["Promotion", "Rollback", "Watch", "promote", "rollback"]
-
-Scores = Mapping[str, float]
-"""Means over the test photographs: "psnr" in dB and "ssim"."""
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What the gates found."""
-
-    promoted: bool
-    reason: str
-    """One sentence with the figures."""
-    version: int
-    opponent: str
-    """What it was measured against: "version 2 (champion)" or "the blurred input"."""
-    gates: tuple[Gate, ...]
-    measured: Measured
-    looks: tuple[int, ...]
-    """How manieth look at each data set's test photographs this was."""
-    override: str = ""
-    """Why it was promoted although gates failed."""
-    evidence: str | None = None
-    """The run of MLflow that has all scores; None for a dry run."""
-    event: Mapping[str, Any] | None = None
-    """As it is in the history; None for a dry run."""
-
-    @property
-    def failed(self) -> tuple[Gate, ...]:
-        """The gates that it did not pass."""
-        return tuple(gate for gate in self.gates if not gate.passed)
-
-    @property
-    def scores(self) -> Scores:
-        """Of the version, on the first data set."""
-        on = self.measured.on[0]
-        return {"psnr": sum(on.psnr) / len(on.psnr), "ssim": on.ssim}
-
-    @property
-    def opponent_scores(self) -> Scores:
-        """Of the opponent, on the first data set."""
-        on = self.measured.on[0]
-        return {"psnr": sum(on.opponent_psnr) / len(on.psnr), "ssim": on.opponent_ssim}
-
-    @property
-    def photographs(self) -> int:
-        """How many, in the first data set."""
-        return len(self.measured.on[0].psnr)
 
 
 @dataclass(frozen=True)
@@ -246,7 +201,7 @@ def _entry(found: Promotion, seen: Standing, evidence: str | None, event: str) -
             }
             for on, look in zip(found.measured.on, found.looks, strict=True)
         ],
-        "gates": [[gate.name, gate.passed, gate.figures] for gate in found.gates],
+        "gates": list(map(list, _rows(found))),
         "aliases": {},
     }
     if event == history.LOOKED:
@@ -263,10 +218,16 @@ def _entry(found: Promotion, seen: Standing, evidence: str | None, event: str) -
 def _keep(tracking: Tracking, found: Promotion) -> str:
     """A run of MLflow with everything that was measured; its id."""
     name = f"promotion of version {found.version}"
-    tags = {"gkm.kind": "promotion", "gkm.version": str(found.version), "gkm.opponent": found.opponent}
+    tags = {
+        "gkm.kind": "promotion",
+        "gkm.version": str(found.version),
+        "gkm.opponent": found.opponent,
+        "gkm.verdict": "passed" if found.promoted else "failed",
+        "mlflow.note.content": with_promotion("", f"{found.reason}.", _rows(found)),
+    }
     run_id = str(tracking.create(name, tags).info.run_id)
-    figures = {f"test/{key}": value for key, value in found.scores.items()}
-    tracking.log_metrics(run_id, figures | {f"test/opponent_{k}": value for k, value in found.opponent_scores.items()})
+    tracking.log_metrics(run_id, {f"test/opponent_{key}": value for key, value in found.opponent_scores.items()})
+    _log_scores(tracking, run_id, found, {f"test/{key}": value for key, value in found.scores.items()})
     content = {
         "reason": found.reason,
         "gates": [asdict(gate) for gate in found.gates],
@@ -276,6 +237,21 @@ def _keep(tracking: Tracking, found: Promotion) -> str:
     tracking.log_text(run_id, "evidence.json", json.dumps(content, indent=1))
     tracking.finish(run_id, "finished")
     return run_id
+
+
+def _log_scores(tracking: Tracking, run_id: str, found: Promotion, scores: Scores) -> None:
+    """Keep on which data sets the version was measured, and what it scored on the first, as its LoggedModel's."""
+    inputs = [DataInput(f"{on.label} test", on.fingerprint, on.place, "test") for on in found.measured.on]
+    tracking.log_inputs(run_id, inputs)
+    model = versions.find(tracking, str(found.version)).tags.get(MODEL_TAG)
+    if model is None:
+        tracking.log_metrics(run_id, scores)
+    else:
+        link_scores(tracking, run_id, model, scores, inputs[0])
+
+
+def _rows(found: Promotion) -> list[tuple[str, bool, str]]:
+    return [(gate.name, gate.passed, gate.figures) for gate in found.gates]
 
 
 def _told(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gkm.registry import ledger
+from gkm.registry.card import promotion_sentence, with_promotion
 from gkm.registry.ledger import LEDGER_TAG, REGISTERED_NAME, Ledger
 from gkm.tracking import Tracking
 
@@ -93,6 +94,8 @@ def settle(tracking: Tracking) -> Standing:
                 _leniently(tracking, "delete_registered_model_alias", alias)
             else:
                 _leniently(tracking, "set_registered_model_alias", alias, str(number))
+        for entry in standing.unsettled:
+            _tell(tracking, entry)
         count = str(len(standing.history.entries))
         _leniently(tracking, "set_registered_model_tag", _SETTLED, count)
         # Whoever was slow may just have set aliases of yesterday: what was written since is set again.
@@ -100,18 +103,31 @@ def settle(tracking: Tracking) -> Standing:
     return standing
 
 
-def _leniently(tracking: Tracking, operation: str, *arguments: str) -> None:
-    """A change of the registered model; nothing where the version it speaks of was deleted since."""
+def _tell(tracking: Tracking, entry: Mapping[str, Any]) -> None:
+    """Have the model card of a version say that it was promoted, refused or rolled back, and with what figures."""
+    if (sentence := promotion_sentence(entry)) is None:
+        return
+    number = str(entry["version"])
+    version = _leniently(tracking, "get_model_version", number)
+    if version is not None:
+        gates = [(str(name), bool(passed), str(figures)) for name, passed, figures in entry.get("gates", ())]
+        card = with_promotion(version.description or "", sentence, gates)
+        if card != version.description:
+            _leniently(tracking, "update_model_version", number, card)
+
+
+def _leniently(tracking: Tracking, operation: str, *arguments: str) -> Any:
+    """A call about the registered model; nothing (None) where the version it speaks of was deleted since."""
     from mlflow.exceptions import MlflowException
 
     for attempt in range(_ATTEMPTS):
         try:
-            tracking.call(operation, REGISTERED_NAME, *arguments)
-            return
+            return tracking.call(operation, REGISTERED_NAME, *arguments)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return
+                return None
             # Another process made the same tag or alias at the same moment, which MLflow does not expect.
             raced = any(word in str(error) for word in ("IntegrityError", "UniqueViolation"))
             if not raced or attempt + 1 == _ATTEMPTS:
                 raise
+    return None

@@ -3,6 +3,7 @@
 from gkm.tracking.address import redacted
 from gkm.tracking.environment import environment_tags
 from gkm.tracking.health import TrackingAwayError, as_away, is_missing
+from gkm.tracking.models import ModelFiles, link_scores, log_model
 from gkm.tracking.records import SEARCHED_PREFIX, Status, StudyRun, TrialRecord, to_text
 from gkm.tracking.runs import DataInput, Point, clean
 from gkm.tracking.store import default_tracking_uri
@@ -11,6 +12,7 @@ from gkm.tracking.studies import Tracking, TrialRun, open_tracking
 __all__ = [
     "SEARCHED_PREFIX",
     "DataInput",
+    "ModelFiles",
     "Point",
     "Status",
     "StudyRun",
@@ -23,6 +25,8 @@ __all__ = [
     "default_tracking_uri",
     "environment_tags",
     "is_missing",
+    "link_scores",
+    "log_model",
     "open_tracking",
     "redacted",
     "to_text",

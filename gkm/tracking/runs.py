@@ -17,6 +17,10 @@ _LONGEST_TAG = 5000
 _LONGEST_PARAMETER = 6000
 _BATCH = 100
 """MLflow takes at most so many parameters or tags in one call."""
+FRONT = ("arm", "kind", "phase", "status", "study", "verdict")
+"""Tags that runs carry without the prefix "gkm." as well: those that a user of MLflow's pages filters and groups by."""
+_NO_EPOCH = ("test/", "val/blurred_")
+"""Begin the names of metrics that belong to no epoch."""
 _METRICS_BATCH = 800
 """And 1000 metrics, parameters and tags together; metrics of one call are stored all or none."""
 
@@ -109,12 +113,12 @@ class Runs(Artifacts):
     def history(self, run_id: str, names: Iterable[str], times: bool = False) -> list[dict[str, float]]:
         """The metrics `names` of a run by epoch; where one was logged twice, the first counts.
 
-        Metrics of the test photographs ("test/...") belong to no epoch and are left out. `times`: with the "time" (in
-        Unix seconds) of each epoch.
+        Metrics that belong to no epoch (of test photographs, of blurred ones) are left out. `times`: with the "time"
+        (in Unix seconds) of each epoch.
         """
         epochs: dict[int, dict[str, float]] = {}
         for name in names:
-            if name.startswith("test/"):
+            if name.startswith(_NO_EPOCH):
                 continue
             points = self.client.get_metric_history(run_id, name)
             for point in sorted(points, key=lambda point: (point.step, point.timestamp)):
@@ -180,7 +184,7 @@ class Runs(Artifacts):
         with store.only_process(self.uri):
             if runs := self.find(tags):
                 return runs[0], True
-            created = self.client.create_run(self.experiment_id, tags=dict(tags), run_name=run_name)
+            created = self.client.create_run(self.experiment_id, tags=with_front(tags), run_name=run_name)
             if sqlite_path(self.uri):
                 return created, False
         # A server knows no lock: of two runs made at once by two processes the older one stays.
@@ -214,8 +218,13 @@ class Runs(Artifacts):
 
 
 def clean(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as they are kept: passwords in URIs blotted out, long values cut."""
-    return {key: redacted(str(value))[:_LONGEST_TAG] for key, value in tags.items()}
+    """Tags as they are kept: passwords in URIs blotted out, long values cut; those in `FRONT` without prefix, too."""
+    return {key: redacted(str(value))[:_LONGEST_TAG] for key, value in with_front(tags).items()}
+
+
+def with_front(tags: Mapping[str, str]) -> dict[str, str]:
+    """`tags`, and those in `FRONT` without their prefix."""
+    return {**{key: tags[f"gkm.{key}"] for key in FRONT if f"gkm.{key}" in tags}, **tags}
 
 
 def _by_step(points: Sequence[Point]) -> list[list[Point]]:

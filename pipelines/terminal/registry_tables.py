@@ -9,6 +9,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from gkm.registry.card import summary_of
+
 _TAGS = {
     "gkm.study": "study",
     "gkm.trial": "trial",
@@ -59,20 +61,24 @@ def versions_table(versions: Sequence[Any], aliases: Mapping[str, int]) -> Table
             _decibels(tags.get("gkm.val/psnr")),
             _decibels(tags.get("gkm.test/psnr")),
             escape(tags.get("gkm.data", "")),
-            escape(version.description or ""),
+            escape(summary_of(version.description or "")),
         )
     return table
 
 
 def version_lines(version: Any, aliases: Mapping[str, int]) -> list[str]:
-    """What is known of one version, a line each."""
+    """Where one version comes from, a line each; the rest is in its model card."""
     named = _aliases(version, aliases)
     lines = [f"{version.name} version {version.version}" + (f" ({named})" if named else "")]
-    lines += [version.description] if version.description else []
     lines += [f"{label}: {version.tags[tag]}" for tag, label in _TAGS.items() if tag in version.tags]
     if "gkm.weights" not in version.tags:
         lines.append("its weights carry no hash: it was registered before there were any")
     return [*lines, f"run: {version.run_id}"]
+
+
+def is_told(event: Mapping[str, Any], card: str) -> bool:
+    """Whether a model card has the gates of this event."""
+    return event["event"] != "looked" and _time(event["time"]) in card
 
 
 def _aliases(version: Any, aliases: Mapping[str, int]) -> str:

@@ -19,8 +19,8 @@ from gkm.tracking import Tracking
 from tests.unit.registry.measurements import measured
 
 WRITES = {
-    "create_run", "log_batch", "log_param", "set_registered_model_alias", "set_registered_model_tag",
-    "set_model_version_tag",
+    "create_run", "log_batch", "log_inputs", "log_param", "set_registered_model_alias", "set_registered_model_tag",
+    "set_model_version_tag", "update_model_version",
 }  # fmt: skip
 
 

@@ -37,7 +37,16 @@ def test_a_released_checkpoint_becomes_a_version_to_deblur_with(
         done = invoke(main, release, "--licence", "MIT", "--source", "https://example.org/w.pth")
         assert done.exit_code == 0, done.stderr
         assert done.stdout.splitlines()[0] == "gkmnet version 2 (challenger): gkmnet, 1,409,131 parameters"
-    tags = find(open_tracking(workspace, None), "challenger").tags
+    version = find(open_tracking(workspace, None), "challenger")
+    tags = version.tags
+    for said in (
+        "gkmnet as its authors released it.",
+        "Licence\n\nMIT",
+        "Source\n\nhttps://example.org/w.pth",
+        "1,409,131",
+    ):
+        assert said in version.description
+    assert "Not measured on validation photographs." in version.description
     digest = hashlib.sha256(release.read_bytes()).hexdigest()
     assert [tags[f"gkm.{key}"] for key in ("source", "licence", "sha256", "network")] == [
         "https://example.org/w.pth", "MIT", digest, "gkmnet"

@@ -29,9 +29,13 @@ def test_history_says_who_did_what_when_why_and_on_what_evidence(invoke, workspa
     one = invoke(COMMANDS["show"], "champion").stdout
     assert one.startswith("gkmnet version 1 (challenger, champion)\n")
     assert "SHA-256 of its weights: " in one
-    assert "+1.2 dB" in one
+    assert "# gkmnet, weights " in one  # its model card, with the gates in it
+    assert "## Limits" in one
+    assert "Promoted on 2026-01-31 12:00:00 UTC: it is [better] by 1.2 dB." in one
+    assert one.count("+1.2 dB") == 1
     listed = invoke(COMMANDS["list"]).stdout
     assert "challenger, champion" in listed
+    assert "## " not in listed
 
 
 def test_a_version_that_is_not_there_is_one_sentence(invoke) -> None:

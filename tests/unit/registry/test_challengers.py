@@ -11,10 +11,12 @@ import torch
 from gkm.config import TrialConfig
 from gkm.errors import InputError
 from gkm.registry import Registered, events, find_registered, load, register, register_best
+from gkm.registry.card import summary_of
 from gkm.registry.versions import aliases, find, versions
 from gkm.study.design.objective import Objective
 from gkm.study.record.results import StudyResults, TrialRow
-from gkm.tracking import Tracking
+from gkm.tracking import DataInput, Tracking
+from gkm.training.best import PhotographScore, save_best
 from gkm.training.checkpoint import load_weights
 
 Register = Callable[[float], int]
@@ -181,8 +183,75 @@ def test_the_best_trial_of_a_study_is_registered_once(tracking: Tracking, traine
     assert [register_best(tracking, results).version for _ in range(2)] == [1, 1]
     version = find(tracking, "challenger")
     assert version.run_id == best
-    assert version.description == "Best of 3 trials of the study s: 21.50 dB in validation."
+    assert summary_of(version.description) == "Best of 3 trials of the study s: 21.50 dB in validation."
     assert (version.tags["gkm.study"], version.tags["gkm.val/psnr"]) == ("s", "21.5000")
+
+
+@pytest.fixture
+def validated(tracking: Tracking, trained: Path, tmp_path: Path) -> tuple[str, Path]:
+    """A trial of a study that was validated on two photographs, twice: its run, and its weights."""
+    study = tracking.start_study("s", parameters={}, tags={})
+    tracking.log_metrics(study.run_id, {"val/blurred_psnr": 21.5, "val/blurred_ssim": 0.5})
+    run = tracking.start_trial(
+        "t", study_run_id=study.run_id, number=0, config=TrialConfig(), searched={}, tags={"gkm.data": "d1"}
+    )
+    inputs = [
+        DataInput(f"sample {split}", "d1", "/d", use) for split, use in (("train", "training"), ("validation",) * 2)
+    ]
+    tracking.log_inputs(run.run_id, inputs)
+    for epoch, psnr in ((1, 24.0), (2, 23.0)):
+        run.log_epoch(epoch, {"val/psnr": psnr, "val/ssim": 0.75, "best/epoch": 1.0, "train/loss": 0.5})
+    scores = [PhotographScore("s", "a", 23.0, 0.7), PhotographScore("s", "b", 25.0, 0.8)]
+    best = save_best(load_weights(trained), scores, tmp_path / "best")
+    tracking.log_file(run.run_id, best / "validation.parquet")
+    return run.run_id, best
+
+
+def test_a_version_is_described_by_its_model_card(tracking: Tracking, validated: tuple[str, Path]) -> None:
+    run_id, weights = validated
+    tags = {"gkm.licence": "MIT", "gkm.source": "https://ann:hunter2@example.org/w.pth"}
+    register(tracking, run_id, weights, tags=tags, summary="The best of one.")
+    version = find(tracking, "1")
+    card = version.description
+    assert card.startswith(f"# gkmnet, weights {version.tags['gkm.weights'][:12]}\n\nThe best of one.\n\ngkmnet (")
+    assert "max_kernel_size 5" in card
+    assert "Means over 2 validation photographs, with intervals of 95 %." in card
+    assert "| PSNR (dB) | 24.00 | 11.29 to 36.71 | 21.50 |" in card  # Student's, of two photographs
+    assert "| SSIM | 0.7500 | 0.1147 to 1.3853 | 0.5000 |" in card
+    assert "Trained and validated on the data set sample with the fingerprint d1." in card
+    assert "## Licence\n\nMIT" in card
+    assert "## Source\n\nhttps://***@example.org/w.pth" in card
+    assert "hunter2" not in card + str(version.tags)
+
+
+def test_a_version_is_a_logged_model_linked_to_its_scores_and_their_data(
+    tracking: Tracking, validated: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, weights = validated
+    call = Tracking.call
+
+    def die(self: Tracking, name: str, *arguments: Any, **keywords: Any) -> Any:
+        if name == "finalize_logged_model":
+            raise KeyboardInterrupt
+        return call(self, name, *arguments, **keywords)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tracking, "call", die)
+        with pytest.raises(KeyboardInterrupt):
+            register(tracking, run_id, weights)
+    assert register(tracking, run_id, weights) == 1
+    (model,) = tracking.client.search_logged_models([tracking.experiment_id], f"source_run_id = '{run_id}'")
+    version = find(tracking, "1")
+    assert (str(model.status), model.name) == ("READY", "gkmnet")
+    assert (version.source, version.tags["gkm.logged_model"]) == (model.artifact_location, model.model_id)
+    assert model.params["model.width"] == "2"
+    linked = {(m.key, m.value, m.step, m.dataset_name, m.dataset_digest) for m in model.metrics}
+    assert linked == {
+        ("val/psnr", 24.0, 1, "sample validation", "d1"),
+        ("val/ssim", 0.75, 1, "sample validation", "d1"),
+    }
+    assert len(tracking.client.get_metric_history(run_id, "val/psnr")) == 2  # as many as before
+    assert {output.model_id for output in tracking.client.get_run(run_id).outputs.model_outputs} == {model.model_id}
 
 
 def test_damaged_weights_are_not_registered(tracking: Tracking, trained: Path, tmp_path: Path) -> None:
@@ -196,7 +265,7 @@ def test_damaged_weights_are_not_registered(tracking: Tracking, trained: Path, t
 
 def test_nothing_registered_is_a_pickle(register_as_good_as: Register, tmp_path: Path) -> None:
     register_as_good_as(1.0)
-    (model,) = (tmp_path / "runs" / "artifacts").glob("*/artifacts/model-*")
+    (model,) = (tmp_path / "runs" / "artifacts" / "models").glob("*/artifacts")
     files = [path for path in model.rglob("*") if path.is_file()]
     assert {path.suffix for path in (model / "data").rglob("*") if path.is_file()} == {".safetensors", ".json", ""}
     assert not {path.suffix for path in files} & {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".pyc"}

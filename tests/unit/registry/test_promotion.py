@@ -110,6 +110,56 @@ def test_what_is_decided_is_written_down_with_its_figures(
     tags = find(tracking, "1").tags
     assert tags["gkm.last_event"] == f"promoted: {found.reason}"
     assert tags["gkm.test/psnr"] == "33.1273"
+    assert [(entry.dataset.name, entry.dataset.digest) for entry in evidence.inputs.dataset_inputs] == [
+        ("sample test", "f")
+    ]
+    assert "+0.212 to +1.043" in evidence.data.tags["mlflow.note.content"]
+    assert (evidence.data.tags["kind"], evidence.data.tags["verdict"]) == ("promotion", "passed")
+
+
+def test_the_model_card_says_what_became_of_a_version_also_where_a_process_died_before(
+    tracking: Tracking,
+    register_as_good_as: Register,
+    gaining: Gaining,
+    add_version: Add,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = register_as_good_as(1.0)
+    made = find(tracking, str(version)).description
+    gaining(*[-1.0] * 6)
+    promote(tracking, "d", version=version)
+    assert "| PSNR on sample | FAIL | -1.000 dB" in find(tracking, str(version)).description
+    call = Tracking.call
+
+    def die(self: Tracking, name: str, *arguments: Any, **keywords: Any) -> Any:
+        if name == "update_model_version":
+            raise KeyboardInterrupt
+        return call(self, name, *arguments, **keywords)
+
+    gaining()
+    with monkeypatch.context() as patched:
+        patched.setattr(Tracking, "call", die)
+        with pytest.raises(KeyboardInterrupt):
+            promote(tracking, "d", version=version)
+    assert "FAIL" in find(tracking, str(version)).description
+    (_, _, last) = events(tracking)  # what a process that died left undone is done first
+    card = find(tracking, str(version)).description
+    assert last["reason"] in card
+    assert "interval +0.212 to +1.043" in card
+    assert "FAIL" not in card
+    assert card.replace(card[card.index("## Promotion") : card.index("## Data")], "") == made
+    (linked,) = [
+        (metric.key, metric.dataset_digest)
+        for model in tracking.client.search_logged_models([tracking.experiment_id])
+        for metric in model.metrics
+        if metric.key == "test/psnr" and metric.value > 33
+    ]
+    assert linked == ("test/psnr", "f")
+    other = add_version()
+    assert promote(tracking, "d", version=other).promoted
+    rollback(tracking, "halos")
+    assert "Rolled back on " in find(tracking, str(other)).description
+    assert ": halos." in find(tracking, str(other)).description
 
 
 def test_equal_and_uncertain_versions_are_refused_and_nothing_moves(

@@ -84,6 +84,8 @@ def test_a_study_and_its_trials_nest_and_read_back(tracking: Tracking) -> None:
     assert record.tags["gkm.fingerprint"] == config.fingerprint()
     assert record.tags["gkm.seed"] == "7"
     assert record.params["optim.clip_norm"] == "null"
+    front = {key: value for key, value in record.tags.items() if "." not in key}
+    assert front == {"kind": "trial", "status": "stopped", "x": "y"}
 
 
 def test_a_restarted_study_keeps_its_run_and_notes_what_changed(tracking: Tracking) -> None:
