@@ -1,4 +1,4 @@
-"""A study and its report page in; both, and what the page says in figures, kept with the study's run in MLflow, out."""
+"""A study and its report page in; both, and what the page says, kept with the study's run in MLflow, out."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gkm.tracking import Tracking
 FOLDER = "report"
 TRIALS = "trials.parquet"
 INSIGHT = "insight.json"
+_NOTE, _VERDICT = "mlflow.note.content", "**Verdict.**"
 
 
 def keep(tracking: Tracking, study: StudyResults, page: Path, beside: Sequence[str] = ()) -> None:
@@ -34,6 +35,15 @@ def keep(tracking: Tracking, study: StudyResults, page: Path, beside: Sequence[s
         insight.write_text(json.dumps(_insight(study), indent=2) + "\n", encoding="utf-8")
         for path in sorted(Path(folder).iterdir()):
             tracking.log_file(study.run_id, path, FOLDER)
+
+
+def describe(tracking: Tracking, study: StudyResults, sentences: Sequence[str]) -> None:
+    """Have the description of the study's run say the verdict, in place of an earlier one. Without a run, nothing."""
+    if not study.run_id:
+        return
+    first, *others = tracking.tags(study.run_id).get(_NOTE, f"Study **{study.name}**.").split("\n\n")
+    rest = [paragraph for paragraph in others if not paragraph.startswith(_VERDICT)]
+    tracking.set_tags(study.run_id, {_NOTE: "\n\n".join([first, f"{_VERDICT} {' '.join(sentences)}", *rest])})
 
 
 def _insight(study: StudyResults) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from gkm.report.inside import look_inside
 from gkm.report.page import build_page
 from gkm.report.tables.plain import write_tables
 from gkm.report.tables.study_table import seeds
+from gkm.report.verdict import verdict_section
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.tracking import Tracking
 from gkm.training.context import best_device
@@ -69,6 +70,15 @@ class ReportSummary:
     def gain(self) -> float:
         """Mean PSNR gained over the blurred input, in dB."""
         return self.restored["psnr"] - self.blurred["psnr"]
+
+    @property
+    def sentence(self) -> str:
+        """The gain, to be read by itself."""
+        noun = "photograph" if self.photographs == 1 else "photographs"
+        return (
+            f"On {self.photographs} test {noun}: {self.restored_psnr:.2f} dB, "
+            f"{self.gain:+.2f} dB over the blurred input."
+        )
 
 
 def report_study(
@@ -129,7 +139,9 @@ def report_study(
     )
     beside = write_tables(study, tests, str(out))
     artifacts.keep(tracking, study, page, beside)
-    return ReportSummary(page, len(photos), blurred, restored)
+    summary = ReportSummary(page, len(photos), blurred, restored)
+    artifacts.describe(tracking, study, [*verdict_section(study)["verdict_text"], summary.sentence])
+    return summary
 
 
 def _refuse_other_data(study: StudyResults, dataset: Dataset) -> None:

@@ -19,7 +19,7 @@ from gkm.study.insight.verdicts import (
     confirmation,
     setting_name,
 )
-from gkm.study.record.results import StudyResults, TrialRow
+from gkm.study.record.results import StudyResults
 
 
 @dataclass(frozen=True)
@@ -155,22 +155,14 @@ def validation_gain(study: StudyResults) -> float | None:
     """Mean PSNR of the winner on validation over that of the blurred input, in dB; by fresh seeds where it has any."""
     if study.winner is None or not study.blurred:
         return None
-    values = [value for trial in _judged(study) if (value := trial.value("val/psnr")) is not None]
+    values = [value for trial in study.winner.judged if (value := trial.value("val/psnr")) is not None]
     return fmean(values) - fmean(study.blurred) if values else None
-
-
-def _judged(study: StudyResults) -> list[TrialRow]:
-    """The winner's trials that its score is from."""
-    assert study.winner is not None
-    scored = [t for t in study.winner.trials if t.best_epoch is not None and t.status != "failed"]
-    fresh = [trial for trial in scored if trial.phase == "confirm" and trial.status == "finished"]
-    finished = [trial for trial in scored if trial.status == "finished"]
-    return fresh or finished or scored
 
 
 def shown_score(study: StudyResults) -> float:
     """Mean score of the winner: by fresh seeds where it has any. The study has a winner."""
-    return fmean(trial.score for trial in _judged(study))
+    assert study.winner is not None
+    return fmean(trial.score for trial in study.winner.judged)
 
 
 def _notes(study: StudyResults) -> list[str]:

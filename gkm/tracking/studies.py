@@ -111,15 +111,19 @@ class Tracking(Runs):
         config: TrialConfig,
         searched: Mapping[str, object],
         tags: Mapping[str, str],
+        run_name: str | None = None,
     ) -> TrialRun:
         """The run of the trial `trial_id` under its study's run, made if there is none yet, and marked as running.
+
+        MLflow's pages call it `run_name`, or else by its number or id.
 
         Raises InputError where the trial was started before with other settings.
         """
         own = {"gkm.kind": "trial", "gkm.trial": trial_id}
         if study_run_id is not None:
             own["mlflow.parentRunId"] = study_run_id
-        run, adopted = self.adopt_or_create(own, run_name=trial_id if number is None else f"trial {number}")
+        usual = trial_id if number is None else f"trial {number}"
+        run, adopted = self.adopt_or_create(own, run_name=run_name or usual)
         if changed := self.log_parameters(run, config.flat()):
             key, value = next(iter(changed.items()))
             raise InputError(

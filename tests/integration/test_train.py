@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gkm.tracking import open_tracking
+from gkm.tracking import Tracking, open_tracking
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -111,6 +111,23 @@ def test_a_finished_trial_is_found_finished_without_starting_ray(tmp_path: Path,
     for _ in range(2):
         registered = _run("train.py", *arguments, "--register")
         assert "registered: gkmnet version 1, alias challenger" in registered.stdout, registered.stderr
+    _is_described(open_tracking(tmp_path, _uri(tmp_path)), run, first.stdout)
+
+
+def _is_described(tracking: Tracking, run_id: str, said: str) -> None:
+    """The pages of the run and of its version say what was gained, on which data."""
+    run = tracking.client.get_run(run_id)
+    gain = re.search(r"a gain of ([+-][\d.]+ dB)", said)
+    assert gain is not None
+    assert run.info.run_name == "gkmnet on synthetic, 3 epochs, seed 0"
+    assert f", {gain[1]} over the blurred input (" in run.data.tags["mlflow.note.content"]
+    assert "Finished after 3 epochs." in run.data.tags["mlflow.note.content"]
+    assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["synthetic train", "synthetic validation"]
+    card = tracking.client.get_model_version("gkmnet", "1").description
+    assert "\n\nTrained by itself: " in card
+    assert "Means over 2 validation photographs" in card
+    blurred = run.data.metrics["val/blurred_psnr"]
+    assert f" | {blurred:.2f} |" in card
 
 
 @pytest.mark.slow

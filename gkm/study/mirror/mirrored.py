@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gkm.study.mirror.mirrored_files import copy_pictures, copy_weights
+from gkm.study.mirror.notes import runs_link
 from gkm.study.mirror.projection import (
     EPOCHS_TAG,
     FILES_TAG,
@@ -22,7 +23,6 @@ from gkm.study.mirror.projection import (
     StudyFacts,
     below_setting,
     points,
-    runs_link,
     setting_look,
     study_look,
     trial_look,
@@ -174,8 +174,11 @@ class MirroredStudy:
         look = study_look(self.facts, results, self.run_ids())
         if _EARLIER in self.parent.tags:
             look.tags[_EARLIER] = "true"
-        link = runs_link(self.tracking.experiment_id, self.facts.name)
-        look.tags["mlflow.note.content"] += f"\n\n[All runs of this study]({link})"
+        experiment = self.tracking.experiment_id
+        links = [f"[All runs of this study]({runs_link(experiment, self.facts.name)})"]
+        if (best := look.tags.get("gkm.best_run")) is not None:
+            links.append(f"[Its best run](#/experiments/{experiment}/runs/{best})")
+        look.tags["mlflow.note.content"] += f"\n\n{' · '.join(links)}"
         self._bring(self.parent, look, ())
 
     def look_again(self) -> None:

@@ -12,12 +12,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
-from urllib.parse import quote
 
 from gkm.study.design.objective import PSNR, Objective
+from gkm.study.mirror.notes import setting_note, study_note, trial_note
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.study.record.statuses import ENDED, IN_ORDER, SCORED
-from gkm.tracking import SEARCHED_PREFIX, Point, Status, redacted, to_text
+from gkm.tracking import SEARCHED_PREFIX, Point, Status, to_text
 
 NOT_METRICS = ("epoch", "time", "note")
 EPOCHS_TAG, WEIGHTS_TAG, FILES_TAG = "gkm.epochs", "gkm.weights_epoch", "gkm.files_epoch"
@@ -92,7 +92,7 @@ def trial_look(facts: StudyFacts, row: TrialRow, parent: str) -> Look:
         "gkm.phase": row.phase,
         "gkm.searched": _searched(row),
         "gkm.fingerprint": row.config.fingerprint(),
-        "mlflow.note.content": _trial_note(facts, row),
+        "mlflow.note.content": trial_note(facts, row),
     }
     if row.arm is not None:
         tags["gkm.arm"] = row.arm
@@ -127,7 +127,7 @@ def setting_look(facts: StudyFacts, rows: Sequence[TrialRow], parent: str) -> Lo
         **_common(facts, "setting", "running", None, parent),
         "gkm.group": str(lead.group),
         "gkm.searched": _searched(lead),
-        "mlflow.note.content": f"One setting of study {facts.name}, trained with several seeds: {_values(lead)}.",
+        "mlflow.note.content": setting_note(facts, lead, members),
     }
     if lead.arm is not None:
         tags["gkm.arm"] = lead.arm
@@ -154,7 +154,7 @@ def study_look(facts: StudyFacts, results: StudyResults | None, run_ids: Mapping
         "gkm.study_kind": facts.kind,
         "gkm.objectives": json.dumps([asdict(objective) for objective in facts.objectives]),
         "gkm.base": facts.base,
-        "mlflow.note.content": _study_note(facts),
+        "mlflow.note.content": study_note(facts, results),
     }
     parameters = _varied(facts.parameters)
     metrics = {**facts.blurred, **{f"planned/{key}": value for key, value in facts.planned.items()}}
@@ -171,12 +171,6 @@ def study_look(facts: StudyFacts, results: StudyResults | None, run_ids: Mapping
         metrics |= {f"best/{metric}": value for metric, value in values.items() if value is not None}
     metrics = {key: value for key, value in metrics.items() if math.isfinite(value)}
     return Look(facts.name, status, tags, parameters, metrics, step=results.spent.epochs)
-
-
-def runs_link(experiment_id: str, study: str) -> str:
-    """Path, within MLflow's pages, of the table of a study's runs."""
-    wanted = quote(f"tags.`gkm.study` = '{study}'", safe="")
-    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&searchFilter={wanted}"
 
 
 def _varied(parameters: Mapping[str, str]) -> dict[str, str]:
@@ -225,11 +219,6 @@ def _json(value: object) -> str:
     return json.dumps(text) if isinstance(value, str) else text
 
 
-def _values(row: TrialRow) -> str:
-    named = [f"`{path} = {to_text(value)}`" for path, value in row.parameters.items()]
-    return ", ".join([*([f"arm {row.arm}"] if row.arm is not None else []), *named]) or "the settings all trials share"
-
-
 def _trial_name(facts: StudyFacts, row: TrialRow) -> str:
     words = [f"confirm {row.number}" if row.phase == "confirm" else str(row.number)]
     if row.arm is not None:
@@ -237,30 +226,6 @@ def _trial_name(facts: StudyFacts, row: TrialRow) -> str:
     if facts.seeds > 1:
         words.append(f"seed {row.seed}")
     return f"{facts.name} / {' '.join(words)}"
-
-
-def _trial_note(facts: StudyFacts, row: TrialRow) -> str:
-    what = "confirms a setting with a fresh seed" if row.phase == "confirm" else "trains one setting with one seed"
-    place = f"\n\nIts checkpoints and pictures: `{redacted(row.place)}`" if row.place else ""
-    return (
-        f"Trial {row.number} of study {facts.name} {what}: {_values(row)}, seed {row.seed}.{place}\n\n"
-        f"The study's record: `{_open_record(facts)}`"
-    )
-
-
-def _study_note(facts: StudyFacts) -> str:
-    goals = ", ".join(f"{objective.direction} {objective.metric}" for objective in facts.objectives)
-    varied = "\n".join(f"| `{path}` | {text} |" for path, text in facts.parameters.items())
-    table = f"\n\n| setting | values |\n|---|---|\n{varied}" if varied else ""
-    return (
-        f"Study **{facts.name}** ({facts.kind}): {goals}.\n\n"
-        f"Its record, of which these runs are a copy: `{_open_record(facts)}`\n\n"
-        f"Data: `{redacted(facts.data)}` ({facts.data_fingerprint}){table}"
-    )
-
-
-def _open_record(facts: StudyFacts) -> str:
-    return f"optuna-dashboard {redacted(facts.record)}"
 
 
 def _together(statuses: Sequence[Status]) -> Status:

@@ -107,6 +107,13 @@ class SettingRow:
         return fmean(scores) if scores else None
 
     @property
+    def judged(self) -> tuple[TrialRow, ...]:
+        """The trials that speak for the setting: those of fresh seeds, else those that ended, else all with a score."""
+        scored = tuple(t for t in self.trials if t.best_epoch is not None and t.status != "failed")
+        finished = tuple(trial for trial in scored if trial.status == "finished")
+        return tuple(trial for trial in finished if trial.phase == "confirm") or finished or scored
+
+    @property
     def confirmed(self) -> float | None:
         """Mean score over the fresh seeds of the confirmation."""
         return self.mean("confirm")

@@ -8,6 +8,7 @@ from tempfile import gettempdir
 from typing import Any, Protocol
 
 from gkm.tracking import TrialRun
+from gkm.training.best import VALIDATION_NAME
 from gkm.training.checkpoint import CONFIG_NAME, WEIGHTS_NAME
 from gkm.training.scratch import scratch
 from gkm.training.store import fetch_best, fetch_picture, list_pictures
@@ -90,6 +91,7 @@ class Follower:
                 weights = fetch_best(place, int(best), folder / "weights")
                 for name in (WEIGHTS_NAME, CONFIG_NAME):
                     self._run.log_file(weights / name, "weights")
+                self._run.log_file(weights / VALIDATION_NAME)
         times = {int(metrics["epoch"]): metrics.get("time") for metrics in self.history}
         for epoch in list_pictures(place):
             self._run.log_picture("validation", epoch, fetch_picture(place, epoch), times.get(epoch))

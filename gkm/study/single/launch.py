@@ -7,7 +7,6 @@ reports (here) or keeps (on workers).
 from __future__ import annotations
 
 import errno
-import logging
 import math
 import threading
 import time
@@ -22,18 +21,20 @@ from gkm.data.dataset.dataset import Dataset, open_dataset
 from gkm.data.photos import TRIAL_SPLITS
 from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
+from gkm.evaluation import mean_scores
 from gkm.study.single.claim import claimed, refuse_claimed
 from gkm.study.single.following import Follower, Unwatched, Watcher
 from gkm.study.single.initial import Initial
 from gkm.study.single.repeating import DATA, LOCATION, REPEATS
 from gkm.study.single.signals import StopSignals
-from gkm.tracking import Status, Tracking, TrialRecord, TrialRun, environment_tags
+from gkm.study.single.telling import NOTE, close, finish, note, run_name
+from gkm.tracking import DataInput, Tracking, TrialRecord, TrialRun, environment_tags
 from gkm.training.context import LocalContext
 from gkm.training.course.divergence import TrainingDivergedError
 from gkm.training.course.leaving import LeaveRequest, Left
 from gkm.training.course.memory import BatchTooLargeError
 from gkm.training.store import open_store, read_history, read_notes
-from gkm.trial import run_trial
+from gkm.trial import run_trial, score_blurred
 
 if TYPE_CHECKING:
     from gkm.study.execution.workers import WorkerGroup
@@ -117,9 +118,30 @@ class Launch:
             tags[REPEATS] = self.repeats
         if self.initial is not None:
             tags |= self.initial.tags
-        return self.tracking.start_trial(
-            self.name, study_run_id=None, number=None, config=self.config, searched={}, tags=tags
+        run = self.tracking.start_trial(
+            self.name,
+            study_run_id=None,
+            number=None,
+            config=self.config,
+            searched={},
+            tags={**tags, NOTE: note(self, "running")},
+            run_name=run_name(self),
         )
+        splits = (("train", "training"), ("validation", "validation"))
+        fingerprint = self.dataset.fingerprint
+        inputs = [DataInput(f"{self.data_name} {split}", fingerprint, self.data, used) for split, used in splits]
+        self.tracking.log_inputs(run.run_id, inputs)
+        return run
+
+    @property
+    def data_name(self) -> str:
+        """How to speak of the data set."""
+        return str(self.dataset.manifest.source.get("kind", "")) or "data"
+
+    @cached_property
+    def blurred(self) -> dict[str, float]:
+        """Mean scores of the validation photographs as they are: what a training is measured against."""
+        return mean_scores(score_blurred(self.dataset, self.cache))
 
 
 def train(
@@ -144,19 +166,19 @@ def train(
                 _train_on_workers(launch, group, follower, watcher, ray_address, signals)
             follower.keep_artifacts(launch.place)
         except Left:
-            _close(run, "interrupted")
+            close(launch, run, follower.history, "interrupted")
             signals.end()
             raise
         except (KeyboardInterrupt, SystemExit):
-            _close(run, "interrupted")
+            close(launch, run, follower.history, "interrupted")
             raise
         except Exception as error:
             reason = _reason(launch, error)
-            _close(run, "failed", reason or f"{type(error).__name__}: {error}")
+            close(launch, run, follower.history, "failed", reason or f"{type(error).__name__}: {error}")
             if reason is None:
                 raise
             raise InputError(f"{launch.name}: {reason}") from error
-        run.finish("finished")
+        finish(launch, run, follower.history)
         signals.end()  # one that came during the last step
     return run.run_id
 
@@ -252,11 +274,3 @@ def _follow(
         signals.done()
         if asked is not None:
             leave.withdraw()
-
-
-def _close(run: TrialRun, status: Status, reason: str | None = None) -> None:
-    """Mark a run that did not reach its end; what ended it matters more than a tracking store that is away as well."""
-    try:
-        run.finish(status, reason)
-    except Exception as error:
-        logging.getLogger(__name__).warning("run %s stays marked as running: %s", run.run_id, error)

@@ -18,7 +18,7 @@ from gkm.evaluation import evaluate, mean_scores
 from gkm.networks import build
 from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.registry import register
-from gkm.report import gather, report_study
+from gkm.report import artifacts, gather, report_study
 from gkm.report.gather import choose_examples
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.tracking import Tracking, open_tracking
@@ -92,6 +92,11 @@ def test_the_registered_model_is_scored_on_the_test_photographs(
     logged = tracking.client.get_run(study.run_id).data.metrics
     assert logged["test/psnr"] == pytest.approx(summary.restored_psnr)
     assert logged["test/blurred_lpips"] == pytest.approx(summary.blurred["lpips"])
+    told = "Study **tiny**.\n\n**Verdict.** Setting 0 is the only one"
+    assert tracking.tags(study.run_id)["mlflow.note.content"].startswith(told)
+    assert summary.sentence in tracking.tags(study.run_id)["mlflow.note.content"]
+    artifacts.describe(tracking, study, ["Another one."])
+    assert tracking.tags(study.run_id)["mlflow.note.content"] == "Study **tiny**.\n\n**Verdict.** Another one."
     text = out.read_text(encoding="utf-8")
     for stated in (f"gkmnet version {version}", study.data_fingerprint, "1934ca7", CONFIG.fingerprint(), "4 / 2 / 2"):
         assert stated in text

@@ -163,7 +163,19 @@ def test_a_study_is_shown_and_reads_back_as_it_was(tracking: Tracking, facts: St
     tags = run.data.tags
     assert (tags["mlflow.parentRunId"], tags["gkm.status"]) == (study.parent.id, "stopped")
     assert (tags["gkm.reason"], tags["gkm.rung"], tags["gkm.git_commit"]) == ("behind the others", "0", "c0ffee")
-    assert "/runs/records/quick.journal" in tags["mlflow.note.content"]
+    front = {key: value for key, value in tags.items() if not key.startswith(("gkm.", "mlflow."))}
+    assert front == {"kind": "trial", "phase": "search", "status": "stopped", "study": "quick"}
+    note = tags["mlflow.note.content"]
+    assert note.startswith(
+        "Trial 1 of the study **quick** trains one setting with one seed: `optim.learning_rate = 0.0002`"
+    )
+    assert "**22.00 dB** on validation at epoch 2, +0.50 dB over the blurred input (21.50 dB)." in note
+    assert "Stopped after 2 epochs: behind the others." in note
+    assert "`gkm report quick`" in note
+    assert "/runs/records/quick.journal" in note
+    assert (
+        "Failed after 0 epochs: diverged. Not validated." in run_of(tracking, study, 2).data.tags["mlflow.note.content"]
+    )
     assert [entry.dataset.digest for entry in run.inputs.dataset_inputs] == ["0123456789ab"] * 2
     contexts = [entry.tags[0].value for entry in run.inputs.dataset_inputs]
     assert sorted(contexts) == ["training", "validation"]
@@ -248,6 +260,9 @@ def test_seeds_hang_below_their_setting_which_has_mean_and_spread(tracking: Trac
     assert setting.data.params["_arm"] == "wide"
     assert "training.seed" not in setting.data.params
     assert (unfinished.info.status, unfinished.data.metrics) == ("RUNNING", {})
+    said, waits = (run.data.tags["mlflow.note.content"] for run in (setting, unfinished))
+    assert "**23.00 dB** on validation, the mean of 2 seeds, +1.50 dB over the blurred input (21.50 dB)." in said
+    assert "1 of 2 runs have ended." in waits
     assert [trial.number for trial in tracking.trials(study.parent.id)] == [0, 1, 2, 3]
 
 
@@ -274,9 +289,19 @@ def test_the_study_shows_how_it_ended(tracking: Tracking, facts: StudyFacts) -> 
     rows = (row(0, 2), row(1, 3), row(2, 1, "stopped"))
     facts = replace(facts, objectives=(PSNR, Objective("seconds", "min", "s")))
     study = show(tracking, facts, *rows)
+    assert "It is being run." in tracking.tags(study.parent.id)["mlflow.note.content"]
     spent = Spent(trials=3, epochs=6, hours=0.5)
     study.show_study(StudyResults("quick", rows, "interrupted", "Ctrl-C", spent=spent, objectives=facts.objectives))
     run = tracking.client.get_run(study.parent.id)
+    note = run.data.tags["mlflow.note.content"]
+    assert (
+        "**Winner: setting 1** (`optim.learning_rate = 0.0002`), **23.00 dB** on validation, by one seed, "
+        "+1.50 dB over the blurred input (21.50 dB); its best run is trial 1."
+    ) in note
+    assert "Interrupted: Ctrl-C. 3 trials (2 finished, 1 stopped), 6 epochs, 0.50 hours." in note
+    assert "| `optim.learning_rate` | 0.0001 to 0.01, logarithmic |" in note
+    assert f"/runs/{study.trials[1].id})" in note
+    assert "hunter2" not in note
     assert run.info.status == "KILLED"
     expected = {
         "best/val/psnr": 23.0,
