@@ -1,6 +1,9 @@
 """How much memory and time a large photograph takes, the paper's network at full width: peak in GB and seconds.
 
-Every size runs in this process alone, so that the peak is its own: python benchmarks/large_photograph.py
+Every size runs in this process alone, so that the peak is its own:
+
+    python benchmarks/large_photograph.py
+    python benchmarks/large_photograph.py --height 10000 --width 10000 --channels 4    a narrow network, 100 megapixels
 """
 
 import argparse
@@ -11,18 +14,25 @@ import torch
 from machine import describe, peak_bytes
 
 from gkm.config import ModelConfig
-from gkm.evaluation import restore_image
+from gkm.errors import InputError
 from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.restoration.photograph import Photograph
+from gkm.restoration.restoring import restore
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--height", type=int, default=4000)
     parser.add_argument("--width", type=int, default=6000)
+    parser.add_argument("--channels", type=int, default=ModelConfig.paper().width, help="Width of the network.")
     options = parser.parse_args()
     photo = np.random.default_rng(0).integers(0, 256, (options.height, options.width, 3), dtype=np.uint8)
     started, worked = time.monotonic(), time.process_time()
-    restored = restore_image(GKMNet(ModelConfig.paper()), photo)
+    network = GKMNet(ModelConfig.paper().model_copy(update={"width": options.channels}))
+    try:
+        restored = restore(network, Photograph(rgb_HW3=photo)).rgb_HW3
+    except InputError as error:
+        raise SystemExit(str(error)) from None
     seconds, processor = time.monotonic() - started, time.process_time() - worked
     if restored.shape != photo.shape:
         raise SystemExit(f"the result has the shape {restored.shape}")

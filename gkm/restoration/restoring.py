@@ -6,6 +6,7 @@ that of `gkm.evaluation.restore_image`, by strips of rows where that spares memo
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from gkm.errors import InputError
 from gkm.evaluation import restorer, to_input
 from gkm.evaluation.tensors import row_strips
 from gkm.networks import Network
+from gkm.restoration.memory import within_memory
 from gkm.restoration.photograph import Photograph
 
 _NO_MEMORY = ("can't allocate memory", "out of memory")
@@ -35,9 +37,12 @@ def restore(network: Network, *seen: Photograph) -> Photograph:
         needed = "one photograph" if len(network.inputs) == 1 else f"its {' and '.join(network.inputs)} views"
         raise InputError(f"the network sees {needed}, but was given {len(seen)} photographs; give it what it sees")
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    input_1CHW = to_input([photograph.rgb_HW3 for photograph in seen]).to(device)
     try:
-        restored_13HW = restorer(network)(input_1CHW)
+        with within_memory() if device.type == "cpu" else nullcontext():
+            input_1CHW = to_input([photograph.rgb_HW3 for photograph in seen]).to(device)
+            restored_13HW = restorer(network)(input_1CHW)
+            del input_1CHW
+            pixels_HW3 = _to_pixels(restored_13HW, seen[0].rgb_HW3.dtype)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in _NO_MEMORY):
             raise
@@ -45,8 +50,7 @@ def restore(network: Network, *seen: Photograph) -> Photograph:
         raise InputError(
             f"its {width}x{height} pixels do not fit into memory; scale it down, or choose another model"
         ) from None
-    del input_1CHW
-    return replace(seen[0], rgb_HW3=_to_pixels(restored_13HW, seen[0].rgb_HW3.dtype))
+    return replace(seen[0], rgb_HW3=pixels_HW3)
 
 
 def _to_pixels(restored_13HW: Tensor, dtype: np.dtype[Any]) -> Pixels:

@@ -51,6 +51,15 @@ def test_photographs_become_pngs_of_the_same_name_and_size(invoke, tmp_path: Pat
     assert [read_rgb(out / name).shape for name in ("Übung 1.png", "b.c.png")] == [(40, 52, 3), (33, 17, 3)]
 
 
+def test_a_cmyk_jpeg_is_restored_in_rgb(invoke, tmp_path: Path, out: Path) -> None:
+    Image.new("CMYK", (52, 40), (0, 255, 255, 0)).save(tmp_path / "red.jpg")
+    result = invoke(main, tmp_path / "red.jpg", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    with Image.open(out / "red.png") as restored:
+        assert (restored.mode, restored.size) == ("RGB", (52, 40))
+        assert np.asarray(restored)[20, 26, 0] > np.asarray(restored)[20, 26, 1]
+
+
 def test_weights_from_a_directory_need_no_registry(invoke, tmp_path: Path, out: Path, weights: Path) -> None:
     elsewhere = tmp_path / "nowhere"
     photograph = photo(tmp_path / "a.png")

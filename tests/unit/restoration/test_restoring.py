@@ -1,5 +1,7 @@
 """Photographs restored by a network: the pixels of `restore_image`, and all that the photograph had beside them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from gkm.config import DPDNetConfig, ModelConfig
 from gkm.errors import InputError
 from gkm.evaluation import restore_image, tensors
 from gkm.networks import Network, build
-from gkm.restoration import restoring
+from gkm.restoration import memory, restoring
 from gkm.restoration.comparison import side_by_side
 from gkm.restoration.photograph import Photograph
 from gkm.restoration.restoring import restore
@@ -77,9 +79,32 @@ def test_a_photograph_that_does_not_fit_into_memory_is_said(network: Network, mo
     def fail(seen: torch.Tensor) -> torch.Tensor:
         return torch.empty(1 << 60)
 
-    monkeypatch.setattr(restoring, "restorer", lambda network: fail)
-    with pytest.raises(InputError, match="its 52x41 pixels do not fit into memory; scale it down, or choose"):
-        restore(network, photograph())
+    with monkeypatch.context() as patched:
+        patched.setattr(restoring, "restorer", lambda network: fail)
+        with pytest.raises(InputError, match="its 52x41 pixels do not fit into memory; scale it down, or choose"):
+            restore(network, photograph())
+    large = photograph(height=1500, width=2000)
+    with monkeypatch.context() as patched:
+        patched.setattr(memory, "available_bytes", lambda: 20_000_000)
+        with pytest.raises(InputError, match="its 2000x1500 pixels do not fit into memory"):
+            restore(network, large)
+    assert restore(network, large).size == (2000, 1500)  # the limit is gone
+
+
+def test_what_is_left_is_that_of_the_container_if_that_is_less(monkeypatch, tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    4000 kB\nSwapFree: 1000 kB\n")
+    monkeypatch.setattr(memory, "_INFORMATION", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    assert memory.available_bytes() == 5000 * 1024
+    for name, content in (("max", "3000000\n"), ("current", "2500000\n"), ("stat", "anon 7\ninactive_file 500\n")):
+        (tmp_path / f"memory.{name}").write_text(content)
+    assert memory.available_bytes() == 500_500
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.available_bytes() == 5000 * 1024
+    (tmp_path / "meminfo").unlink()
+    assert memory.available_bytes() is None
+    with memory.within_memory():  # nothing is known, nothing changes
+        pass
 
 
 def test_large_photographs_are_compared_at_a_smaller_size(monkeypatch) -> None:
