@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt .ci/setup
 
 sweep: $(STAMP) ## the main job: sample photographs -> study -> registered model -> report page
 	@$(PY) pipelines/prepare_data.py --source sample --out $(SAMPLE)
-	@$(PY) pipelines/sweep.py --space search_spaces/quick.py --data $(SAMPLE) --study quick
+	@$(PY) pipelines/sweep.py --space search_spaces/quick.py --data $(SAMPLE) --study quick --noise paper
 
 tables: $(STAMP) ## the paper's Tables 1 to 5, with the registered model on the sample (TABLES="--data dpd=... --model sram=...": others)
 	@$(PY) pipelines/evaluate.py --tables --name tables $(or $(TABLES),--model gkmnet=challenger)

@@ -1,12 +1,21 @@
-"""Models, data sets and noise levels in; PSNR, SSIM and LPIPS out, as tables, as files and in MLflow."""
+"""Models, data sets and noise levels in; PSNR, SSIM and LPIPS out, as tables, files and a page, and in MLflow."""
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gkm.errors import InputError
 from pipelines.terminal.command import progress, run, say, show
-from pipelines.terminal.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, node_cache
+from pipelines.terminal.options import (
+    CACHE,
+    CACHE_LIMIT,
+    DEFAULT_WORKSPACE,
+    TRACKING_URI,
+    WORKSPACE,
+    node_cache,
+    noise_levels,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,8 +24,8 @@ if TYPE_CHECKING:
     from gkm.scoring.evaluation import Plan
     from gkm.scoring.lines import ScoreTable
 
-NOISE = {"paper": (0.0, 1.0, 3.0, 5.0), "rtf": (0.0, 1.0, 2.55)}
-"""Presets of --noise: the levels of the paper's Tables 2 (on DPD) and 3 (on RTF)."""
+PAGE = "report.html"
+"""Beside the tables."""
 
 
 def main(
@@ -76,9 +85,10 @@ def main(
       python pipelines/evaluate.py --data runs/data/dpd --protocol release --published dpd
       python pipelines/evaluate.py --tables --data dpd=runs/data/dpd --model gkmnet=3 --model sram=path/to/weights
     """
+    from gkm.report import build_scores_page
     from gkm.scoring.evaluation import Request, evaluate_models, named, plan
     from gkm.scoring.subjects import find_subjects
-    from gkm.storage import absolute
+    from gkm.storage import absolute, join
     from gkm.tracking import open_tracking
 
     conditions, sigmas = _conditions(split, protocol, seed), _sigmas(noise, tables)
@@ -113,8 +123,10 @@ def main(
         show(_as_rich(table))
         for note in table.notes:
             say(note)
-    for file in found.files:
-        say(file)
+    beside = [PurePath(file).name for file in found.files]
+    page = build_scores_page(found.tables, join(folder, PAGE), name=name, beside=beside)
+    for file in (*found.files, page):
+        say(str(file))
     if found.runs:
         say(f"scores also at {len(found.runs)} MLflow runs; {tracking.ui_hint}")
 
@@ -131,23 +143,12 @@ def _conditions(split: str, protocol: str, seed: int) -> "Conditions":
 
 
 def _sigmas(noise: list[str] | None, tables: bool) -> list[float]:
-    from gkm.scoring.noise import check_sigmas
-
     if noise and tables:
         raise InputError("--noise: the paper's tables have their own noise levels; leave it out, or --tables")
-    sigmas: list[float] = []
-    for text in noise or ["0"]:
-        try:
-            sigmas += NOISE.get(text) or [float(text)]
-        except ValueError:
-            raise InputError(f"--noise {text}: is no number and no preset; choose from {', '.join(NOISE)}") from None
-    check_sigmas(sigmas, "--noise")
-    return list(dict.fromkeys(sigmas))
+    return noise_levels(noise or ["0"])
 
 
 def _places(given: list[tuple[str | None, str]], tables: bool) -> "list[Place]":
-    from pathlib import PurePath
-
     from gkm.data.dataset.dataset import open_dataset
     from gkm.scoring.cells import Place
     from gkm.storage import absolute

@@ -20,6 +20,7 @@ from pipelines.terminal.options import (
     WORKERS,
     WORKSPACE,
     node_cache,
+    noise_levels,
     record_place,
     worker_group,
 )
@@ -46,6 +47,14 @@ def main(
         str, typer.Option("--ray", envvar="RAY_ADDRESS", help='Ray cluster to use; "local" starts one for this study.')
     ] = "local",
     report: Annotated[Path | None, typer.Option(help="Report page; left out: in the study's folder.")] = None,
+    noise: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Noise on the test photographs that the report shows, too: 8-bit grey levels, paper or rtf; may be "
+            "repeated; left out: none.",
+            show_default=False,
+        ),
+    ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report page.")] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make a lost record anew from the MLflow server.")] = False,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
@@ -68,12 +77,13 @@ def main(
 
     Examples:
       python pipelines/sweep.py --space search_spaces/quick.py --data runs/data/sample
-      python pipelines/sweep.py --space search_spaces/quick.py --data runs/data/sample --trials 16 --hours 2
+      python pipelines/sweep.py --space search_spaces/quick.py --data runs/data/sample --trials 16 --noise paper
       python pipelines/sweep.py --space search_spaces/gkmnet.py --data runs/data/dpd --gpus 1 --device a100 --dry-run
     """
     from gkm.storage import absolute, join
     from gkm.study.design.design import load_space
 
+    sigmas = noise_levels(noise or [])
     limits: dict[str, Any] = {"trials": trials, "epochs": max_epochs, "hours": hours, "cost": cost}
     design = load_space(space)
     design = design.within(replace(design.limits, **{k: limit for k, limit in limits.items() if limit is not None}))
@@ -81,7 +91,7 @@ def main(
     from gkm.study.execution.opening import Study
     from gkm.study.execution.run import check_study, find_finished
     from gkm.tracking import open_tracking
-    from pipelines.terminal.ending import conclude
+    from pipelines.terminal.ending import Noise, conclude
     from pipelines.terminal.live import run_watched
     from pipelines.terminal.planning import plan_of, price_of
 
@@ -110,7 +120,8 @@ def main(
         spec = replace(spec, price_per_hour=price_of(planned), planned=planned.figures())
         outcome = run_watched(spec, ray_address, dataset)
     page = report or workspace / "studies" / spec.name / "report.html"
-    conclude(spec, outcome, None if no_report else page)
+    scores = Noise(sigmas, join(absolute(workspace), "evaluations", "noise")) if sigmas else None
+    conclude(spec, outcome, None if no_report else page, scores)
     say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
 
 

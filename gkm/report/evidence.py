@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -55,8 +56,9 @@ class TestScores:
 
     @property
     def gain_spread_db(self) -> float | None:
-        """Standard deviation of the gain over the photographs; None for a single one."""
-        return stdev(self.gains_db) if len(self.gains_db) > 1 else None
+        """Standard deviation of the gain over the photographs; None for a single one, or where one is infinite."""
+        gains = self.gains_db
+        return stdev(gains) if len(gains) > 1 and all(map(math.isfinite, gains)) else None
 
 
 @dataclass(frozen=True, kw_only=True)

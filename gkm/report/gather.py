@@ -112,7 +112,7 @@ def report_study(
     gains = tests.gains_db
     tests = replace(
         tests,
-        noise=_noise(tracking, loaded, photos.manifest),
+        noise=_noise(tracking, loaded, photos.manifest, tests),
         baseline=fixed_point_baseline(
             photos,
             open_split(dataset, "validation", cache),
@@ -133,6 +133,7 @@ def report_study(
         out=out,
         provenance=_provenance(study, best, loaded, photos.manifest),
         version=loaded.version,
+        data=dataset.place,
         kernels=_kernels(loaded.model, best),
         dataset=_describe(photos.manifest),
         example_note=_example_note(len(photos), loaded.model.inputs),
@@ -191,8 +192,8 @@ def _score(
     return TestScores(blurred=blurred, restored=restored, examples=examples)
 
 
-def _noise(tracking: Tracking, loaded: LoadedModel, manifest: Manifest) -> list[NoiseScores]:
-    """What `study_noise` found for this model on these photographs, if it was asked."""
+def _noise(tracking: Tracking, loaded: LoadedModel, manifest: Manifest, tests: TestScores) -> list[NoiseScores]:
+    """What `study_noise` found for this model on these photographs, if it was asked; `tests` are without noise."""
     if loaded.run_id is None:
         return []
     with tempfile.TemporaryDirectory(prefix="gkm-") as folder:
@@ -203,7 +204,7 @@ def _noise(tracking: Tracking, loaded: LoadedModel, manifest: Manifest) -> list[
         content = json.loads(path.read_text(encoding="utf-8"))
     if content["version"] != loaded.version:
         return []
-    return [
+    levels = [
         NoiseScores(
             sigma_8bit=level["sigma_8bit"],
             blurred=[ImageScore(**score) for score in level["blurred"]],
@@ -211,6 +212,9 @@ def _noise(tracking: Tracking, loaded: LoadedModel, manifest: Manifest) -> list[
         )
         for level in content["levels"]
     ]
+    if all(level.sigma_8bit for level in levels):
+        return [NoiseScores(sigma_8bit=0.0, blurred=tests.blurred, restored=tests.restored), *levels]
+    return levels
 
 
 def choose_examples(gains_db: Sequence[float]) -> list[int]:

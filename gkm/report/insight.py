@@ -34,12 +34,17 @@ def opening(study: StudyResults) -> list[tuple[str, str]]:
     return commands
 
 
-def onward(version: int | None) -> list[tuple[str, str]]:
-    """What can be done with the registered model: label -> command."""
+def onward(version: int | None, data: str) -> list[tuple[str, str]]:
+    """What can be done with the registered model, also on the study's data set `data`: label -> command."""
     if version is None:
         return []
+    place = f" --data {shlex.quote(data)}" if data else ""
     return [
         ("Promote it, if it passes the gates", f"gkm promote --version {version}"),
+        (
+            "Score it with noise, beside published figures",
+            f"gkm evaluate --model {version}{place} --noise paper --published dpd",
+        ),
         ("Deblur a photograph with it", f"gkm deblur PHOTO --out restored --model {version}"),
     ]
 

@@ -18,11 +18,14 @@ from markupsafe import Markup
 
 from gkm import storage
 from gkm.evaluation import ImageScore, mean_scores
+from gkm.report.costs import cost_section
 from gkm.report.evidence import Example, Inside, Kernels, TestScores
 from gkm.report.figures import curves, kernel_figures, search_figures
 from gkm.report.figures.error_maps import ERROR_LIMIT, SSIM_LIMIT, error_maps
+from gkm.report.figures.noise_figures import noise_panels
 from gkm.report.figures.pictures import coefficient_map, cutout, most_blurred_detail, overview, whole
 from gkm.report.insight import insight_section, onward, opening
+from gkm.report.noise_curves import curves_of_scores
 from gkm.report.tables import cells, study_table
 from gkm.report.tables import scores as tables
 from gkm.report.tables.comparisons import arms_section, seeds_section
@@ -47,6 +50,7 @@ def build_page(
     dataset: str = "",
     example_note: str = "",
     version: int | None = None,
+    data: str = "",
 ) -> Path:
     """Write the report of a study to the file `out`, whole or not at all, and return its place.
 
@@ -58,6 +62,7 @@ def build_page(
         dataset: a few words on the photographs, such as "DPD video sample".
         example_note: how the pictures shown were chosen.
         version: of the registered model, for the commands that go on from here; None leaves them out.
+        data: the place of the study's data set, for one of them; empty: where the commands look by themselves.
 
     Raises InputError if `out` cannot be written.
     """
@@ -72,11 +77,12 @@ def build_page(
         **_tests(tests, example_note),
         **_study(study, validation_blurred_psnr),
         **insight_section(study),
+        **cost_section(study, tests, dataset),
         **_inside(tests.inside),
         **_kernels(kernels),
         "provenance": list(provenance.items()),
         "opening": opening(study),
-        "onward": onward(version),
+        "onward": onward(version, data),
         "opening_note": "Put user and password in the place of ***." if "***@" in study.record else "",
     }
     context["sections"] = _sections(context)
@@ -146,6 +152,7 @@ def _tests(tests: TestScores, example_note: str) -> dict[str, Any]:
         (before.scene, before.name): (before, after)
         for before, after in zip(tests.blurred, tests.restored, strict=True)
     }
+    noisy = curves_of_scores(tests.noise)
     return {
         "score_rows": tables.score_rows(tests),
         "summary_rows": tables.summary_rows(tests),
@@ -153,6 +160,8 @@ def _tests(tests: TestScores, example_note: str) -> dict[str, Any]:
         "example_note": example_note,
         "map_limits": {"error": ERROR_LIMIT, "ssim": f"{SSIM_LIMIT:g}"},
         "noise_rows": tables.noise_rows(tests.noise),
+        "noise_panels": noise_panels(noisy, "the test photographs"),
+        "noise_legend": [(curve.style.key, curve.name) for curve in noisy],
         "baseline": tests.baseline,
         "baseline_rows": tables.baseline_rows(tests),
         "baseline_remark": against_baseline(tests),
@@ -270,6 +279,7 @@ def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
         ("trials", "All trials", "name"),
         ("convergence", "Convergence", "curves"),
         ("front", "Objectives", "front_panels"),
+        ("cost", "Multiply-adds", "costs_shown"),
         ("parameters", "Which settings mattered", "parameter_panels"),
         ("inside", "Inside the network", "inside"),
         ("kernels", "Kernels", "kernel_figures"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gkm.scoring.published import SOURCES, Published
+from gkm.scoring.published import PIXELS, SOURCES, Published
 from gkm.scoring.summary import Gain, Summary
 
 Origin = Literal["measured", "published", "not measured"]
@@ -30,6 +30,8 @@ class Line:
     """Multiply-adds of a photograph, by definition."""
     paper_gflops: float | None = None
     """Billions of operations as the paper counts them."""
+    pixels: int | None = None
+    """Of the photograph that these two are for."""
     model_bytes: float | None = None
     cpu_seconds: float | None = None
     gpu_seconds: float | None = None
@@ -39,6 +41,16 @@ class Line:
     run_id: str | None = None
     source: str = ""
     """Of published figures."""
+
+    @property
+    def macs_per_pixel(self) -> float | None:
+        """Multiply-adds by definition."""
+        return None if self.macs is None or self.pixels is None else self.macs / self.pixels
+
+    @property
+    def paper_macs_per_pixel(self) -> float | None:
+        """Multiply-adds as the paper counts them, for comparisons with published ones."""
+        return None if self.paper_gflops is None or self.pixels is None else self.paper_gflops * 1e9 / self.pixels
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,7 @@ def measured(summary: Summary, model: str | None = None) -> Line:
         parameters=None if takes is None else takes.parameters,
         macs=None if takes is None else takes.macs,
         paper_gflops=None if takes is None else takes.paper_gflops,
+        pixels=None if takes is None else summary.pixels,
         model_bytes=None if takes is None else takes.model_bytes,
         cpu_seconds=summary.seconds if on_cpu else None,
         gpu_seconds=None if on_cpu else summary.seconds,
@@ -91,6 +104,7 @@ def published(row: Published) -> Line:
         lpips=row.lpips,
         parameters=None if millions is None else millions * 1e6,
         paper_gflops=row.gflops,
+        pixels=None if row.gflops is None else PIXELS,
         model_bytes=None if megabytes is None else megabytes * 1e6,
         cpu_seconds=row.cpu_seconds,
         gpu_seconds=row.gpu_seconds,

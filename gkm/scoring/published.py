@@ -27,6 +27,8 @@ LATER = "later"
 """In the place of a table's number: work after the paper."""
 PHOTOGRAPHS = {"dpd": "DPD, 76 test photographs", "rtf": "RTF, 22 photographs"}
 """The data sets with published figures."""
+PIXELS = 1680 * 1120
+"""Of the photograph for which operations and seconds are published: one of DPD's."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ MARKS = {"measured": "", "published": " †", "not measured": ""}
 _CSV_COLUMNS = (
     "table", "model", "origin", "data", "noise_sigma_8bit", "photographs", *METRICS,
     *(f"{metric}_gain{end}" for metric in METRICS for end in ("", "_low", "_high")),
-    "parameters", "macs", "paper_gflops", "model_bytes", "cpu_seconds", "gpu_seconds", "device", "trained_on",
+    "parameters", "macs", "paper_gflops", "pixels", "model_bytes", "cpu_seconds", "gpu_seconds", "device", "trained_on",
     "version", "run_id", "source",
 )  # fmt: skip
 _LATEX = {

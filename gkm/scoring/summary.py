@@ -40,6 +40,8 @@ class Summary:
     """Over the blurred input; none for that itself, nor where a score is infinite."""
     complexity: Complexity | None
     """For one photograph of the most frequent size; None for what is no network."""
+    pixels: int
+    """Of a photograph of that size."""
     seconds: float | None
     """Median over the photographs."""
     device: str
@@ -69,6 +71,7 @@ def summarise(cells: Sequence[Cell], blocks: Sequence[Block], trained_on: Mappin
                 means={metric: fmean(getattr(row, metric) for row in block.rows) for metric in METRICS},
                 gains={} if cell.subject.kind == "blurred" else _gains(block, blurred),
                 complexity=_complexity(cell.subject, block.rows, sizes),
+                pixels=math.prod(_frequent_size(block.rows)),
                 seconds=median(seconds) if seconds else None,
                 device=block.device,
                 trained_on=trained_on.get(origin_key(cell), ""),
@@ -98,8 +101,13 @@ def _complexity(
 ) -> Complexity | None:
     if subject.network is None:
         return None
-    (height, width), _ = Counter((row.height, row.width) for row in rows).most_common(1)[0]
+    height, width = _frequent_size(rows)
     key = (subject.identity, height, width)
     if key not in known:
         known[key] = measure(subject.network, height, width)
     return known[key]
+
+
+def _frequent_size(rows: Sequence[Row]) -> tuple[int, int]:
+    """Height and width of most photographs."""
+    return Counter((row.height, row.width) for row in rows).most_common(1)[0][0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING
@@ -16,10 +18,19 @@ if TYPE_CHECKING:
     from gkm.study.record.statuses import TrialStatus
 
 
-def conclude(study: Study, outcome: Outcome, page: Path | None) -> None:
-    """Say what a finished study found, register its best model and write its report to `page`, unless it is there.
+@dataclass(frozen=True)
+class Noise:
+    """At which noise levels a study's model is scored for its report, and where scores are kept."""
 
-    Of a study that did not finish nothing is registered or written, and the command ends with its exit status.
+    sigmas_8bit: Sequence[float]
+    folder: str
+
+
+def conclude(study: Study, outcome: Outcome, page: Path | None, noise: Noise | None = None) -> None:
+    """Say what a finished study found, register its best model, score it and write its report to `page`.
+
+    A page that is there, newer than the study and with these noise levels, is left as it is. Of a study that did not
+    finish nothing is registered or written, and the command ends with its exit status.
     """
     _leave_unfinished(study, outcome)
     results = outcome.results
@@ -39,8 +50,11 @@ def conclude(study: Study, outcome: Outcome, page: Path | None) -> None:
     registered = registered or register_best(study.tracking, results, study.data, study.cache)
     say(f"registered: {registered.sentence}")
     say(f"promote it, if it passes the gates: gkm promote --version {registered.version}")
-    if page is not None and not _is_newer(page, results):
+    if page is not None and not (_is_newer(page, results) and _has(page, noise)):
+        levels = _score_noise(study, registered.version, noise) if noise is not None else []
         _report(study, results, page)
+        for line in levels:
+            say(line)
     if page is not None:
         say(f"report: {absolute(page)}")
     say(f"compare the trials: {study.tracking.ui_link(study=study.name)}")
@@ -98,6 +112,35 @@ def _is_newer(page: Path, results: StudyResults) -> bool:
     """Whether the page was written after the study's last epoch."""
     last = max((metrics.get("time", 0.0) for trial in results.trials for metrics in trial.history), default=0.0)
     return page.is_file() and page.stat().st_mtime > last
+
+
+def _has(page: Path, noise: Noise | None) -> bool:
+    """Whether the page shows scores at these noise levels."""
+    if noise is None:
+        return True
+    from gkm.report import noise_on_page
+
+    return noise_on_page(page) >= {float(f"{sigma:g}") for sigma in noise.sigmas_8bit}
+
+
+def _score_noise(study: Study, version: int, noise: Noise) -> list[str]:
+    """Scores the model on noisy test photographs, where its report finds them; a line for each level."""
+    from gkm.scoring.noise import study_noise
+    from pipelines.terminal.lines import announced
+
+    sigmas = [sigma for sigma in noise.sigmas_8bit if sigma]  # the report scores them without noise anyway
+    if not sigmas:
+        return []
+    with announced("scoring noisy test photographs") as watch:
+        found = study_noise(
+            study.tracking, study.data, noise.folder, selector=str(version), sigmas_8bit=sigmas, cache=study.cache,
+            watch=watch,
+        )  # fmt: skip
+    return [
+        f"with noise of {level.sigma_8bit:g} grey levels: {level.restored['psnr']:.2f} dB, "
+        f"{level.restored['psnr'] - level.blurred['psnr']:+.2f} dB over the blurred input"
+        for level in found.levels
+    ]
 
 
 def _report(study: Study, results: StudyResults, page: Path) -> None:

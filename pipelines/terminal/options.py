@@ -1,6 +1,7 @@
 """Options that several commands have in common, each with its environment variable; and what follows from them."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -147,3 +148,23 @@ def worker_group(workers: str, cpus: float, gpus: float, patience: float) -> "Wo
     if not 1 <= least <= most:
         raise InputError(f"--workers {workers}: give a number from 1 on, such as 4, or a range, such as 2:4")
     return WorkerGroup(most, cpus, gpus, least if least < most else None, patience)
+
+
+NOISE = {"paper": (0.0, 1.0, 3.0, 5.0), "rtf": (0.0, 1.0, 2.55)}
+"""Presets of --noise: the levels of the paper's Tables 2 (on DPD) and 3 (on RTF)."""
+
+
+def noise_levels(texts: Sequence[str]) -> list[float]:
+    """The levels that --noise asks for by numbers and presets, each once; InputError where one of them is neither."""
+    if not texts:
+        return []
+    from gkm.scoring.noise import check_sigmas
+
+    sigmas: list[float] = []
+    for text in texts:
+        try:
+            sigmas += NOISE.get(text) or [float(text)]
+        except ValueError:
+            raise InputError(f"--noise {text}: is no number and no preset; choose from {', '.join(NOISE)}") from None
+    check_sigmas(sigmas, "--noise")
+    return list(dict.fromkeys(sigmas))

@@ -68,7 +68,7 @@ def done(job: Job) -> subprocess.CompletedProcess[str]:
     assert planned.returncode == 0, planned.stderr
     assert "plan: 3 trials of at most 3 epochs" in planned.stdout
     assert not (job.workspace / "mlflow.db").exists()
-    return job.sweep()
+    return job.sweep("--noise", "5")
 
 
 def test_the_job_ends_in_a_challenger_and_a_page_and_says_where(
@@ -80,6 +80,8 @@ def test_the_job_ends_in_a_challenger_and_a_page_and_says_where(
     assert re.search(r"2 test photographs: [\d.]+ dB, [+-][\d.]+ dB over the blurred input", done.stdout)
     page = Path(re.search(r"report: (\S+)", done.stdout)[1])  # type: ignore[index]
     assert "learned_gaussian" in page.read_text(encoding="utf-8")
+    assert re.search(r"with noise of 5 grey levels: [\d.]+ dB, [+-][\d.]+ dB over the blurred input", done.stdout)
+    assert "σ = 5" in page.read_text(encoding="utf-8")
     assert "Traceback" not in done.stderr
 
 
@@ -87,8 +89,11 @@ def test_a_finished_job_run_again_trains_and_registers_nothing(
     job: Job, done: subprocess.CompletedProcess[str]
 ) -> None:
     started = time.monotonic()
-    again = job.sweep()
+    page = job.workspace / "studies" / "tiny" / "report.html"
+    written = page.stat().st_mtime_ns
+    again = job.sweep("--noise", "5")
     assert again.returncode == 0, again.stderr
+    assert page.stat().st_mtime_ns == written
     assert time.monotonic() - started < 60
     assert "registered: gkmnet version 1" in again.stdout
     assert [line for line in again.stdout.splitlines() if line.startswith("study")] == [
@@ -103,7 +108,7 @@ def test_noise_is_measured_and_appears_in_the_report(job: Job, done: subprocess.
     page = job.workspace / "with_noise.html"
     reported = job.run("report.py", "--study", "tiny", "--data", job.data, "--out", page)
     assert reported.returncode == 0, reported.stderr
-    assert "σ = 5" in page.read_text(encoding="utf-8")
+    assert "σ = 3" in page.read_text(encoding="utf-8")
 
 
 def test_the_challenger_is_promoted_on_test_evidence_or_refused_with_figures(

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gkm.report import build_page
+from gkm.report import build_page, build_scores_page
+from gkm.scoring.lines import published
+from gkm.scoring.published import on_data
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 MADE_UP = Path(__file__).parents[1] / "unit" / "report" / "conftest.py"
+MADE_UP_SCORES = MADE_UP.with_name("test_scores_page.py")
 BROKEN_PICTURES = """
 return [...document.querySelectorAll("img, svg")].filter((picture) => !picture.closest("details")).filter((picture) => {
   const box = picture.getBoundingClientRect();
@@ -27,6 +30,13 @@ return [...document.querySelectorAll("body *")].filter((element) =>
   !element.closest(".scroll > *") && !element.closest("svg > *") && element.getBoundingClientRect().right > width + 1
 ).map((element) => element.outerHTML.slice(0, 120));
 """
+CUT_OFF = """
+const width = document.documentElement.clientWidth;
+return [...document.querySelectorAll(".panels svg, .panels svg text, .legend li")].filter((element) =>
+  element.getBoundingClientRect().right > width + 1
+).map((element) => element.outerHTML.slice(0, 120));
+"""
+MOST_BYTES = 15_000_000
 
 
 @pytest.fixture(scope="module", params=["learned kernels", pytest.param("fixed kernels", marks=pytest.mark.slow)])
@@ -42,9 +52,16 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("width", [1280, 768, 390])
-def test_page_shows_every_picture_and_no_error(browser: "Chrome", page: Path, width: int, scheme: str) -> None:
+@pytest.fixture(scope="module")
+def scores_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of an evaluation with noise and published figures."""
+    made_up = runpy.run_path(str(MADE_UP_SCORES))
+    tables = made_up["made_up_tables"](*map(published, on_data("dpd", [0.0, 3.0])))
+    out = tmp_path_factory.mktemp("scores") / "report.html"
+    return build_scores_page(tables, out, name="scores", beside=["tables.md"])
+
+
+def _open(browser: "Chrome", page: Path, width: int, scheme: str) -> None:
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.execute_cdp_cmd(
@@ -52,11 +69,43 @@ def test_page_shows_every_picture_and_no_error(browser: "Chrome", page: Path, wi
     )
     browser.get(page.as_uri())
     assert browser.execute_script("return window.innerWidth") == width
-    assert len(browser.find_elements("css selector", "img:not(.stage img)")) == 3 * (6 + 4) + 6
+
+
+def _refuse_faults(browser: "Chrome") -> None:
     assert browser.execute_script(BROKEN_PICTURES) == []
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     assert browser.execute_script(SPILLING) == []
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [1280, 768, 390])
+def test_page_shows_every_picture_and_no_error(browser: "Chrome", page: Path, width: int, scheme: str) -> None:
+    _open(browser, page, width, scheme)
+    assert len(browser.find_elements("css selector", "img:not(.stage img)")) == 3 * (6 + 4) + 6
+    assert len(browser.find_elements("css selector", "#noise .panels svg, #cost .panels svg")) == 3 + 2
+    _refuse_faults(browser)
+    assert page.stat().st_size < MOST_BYTES
+
+
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [1280, 768, 390])
+def test_the_page_of_an_evaluation_shows_its_figures(
+    browser: "Chrome", scores_page: Path, width: int, scheme: str
+) -> None:
+    _open(browser, scores_page, width, scheme)
+    assert len(browser.find_elements("css selector", "#noise .panels svg, #cost .panels svg")) == 3 + 1
+    _refuse_faults(browser)
+
+
+@pytest.mark.parametrize("which", ["study", "evaluation"])
+def test_figures_fit_on_paper(browser: "Chrome", page: Path, scores_page: Path, which: str) -> None:
+    _open(browser, page if which == "study" else scores_page, 700, "light")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert browser.execute_script(CUT_OFF) == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 @pytest.fixture

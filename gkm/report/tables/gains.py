@@ -9,6 +9,7 @@ from gkm.evaluation import ImageScore
 from gkm.report.evidence import TestScores
 from gkm.report.tables.cells import difference
 from gkm.report.tables.study_table import OTHER_DIGITS, PSNR_DIGITS
+from gkm.scoring.summary import Gain
 from gkm.study.insight.statistics import Difference, by_scene, paired_difference
 
 METRICS = (("psnr", PSNR_DIGITS, True), ("ssim", OTHER_DIGITS, True), ("lpips", OTHER_DIGITS, False))
@@ -27,6 +28,16 @@ def paired(metric: str, before: Sequence[ImageScore], after: Sequence[ImageScore
     scenes = [score.scene for score in before]
     old, new = (by_scene(values, scenes) for values in sides)
     return paired_difference([new], [old])
+
+
+def around(mean: float, found: Difference | Gain | None) -> tuple[float | None, float | None]:
+    """Where the interval of a difference lies around the mean of what was compared; None twice where there is none.
+
+    It is not where that mean may lie, which depends on the photographs far more than on the model.
+    """
+    if found is None or found.low is None or found.high is None:
+        return None, None
+    return mean + found.low - found.mean, mean + found.high - found.mean
 
 
 def interval_text(metric: str, found: Difference | None) -> str:

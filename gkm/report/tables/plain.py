@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from gkm import storage
 from gkm.report.evidence import TestScores
@@ -36,8 +36,7 @@ def write_tables(study: StudyResults, tests: TestScores, page: str) -> list[str]
 
     The CSV has one row for each photograph, noise level and kind of picture, not rounded.
     """
-    found = study_tables(study, tests)
-    stem = page.removesuffix(PurePath(page).suffix) if PurePath(page).suffix else page
+    found, stem = study_tables(study, tests), _stem(page)
     texts = {
         ".md": f"# {_plain(study.name)}\n\n{tables.finding(study, tests)}\n\n" + "\n".join(map(markdown, found)),
         ".tex": "\n".join(map(latex, found)),
@@ -108,6 +107,20 @@ def scores_csv(tests: TestScores) -> str:
                 figures = ["" if score[metric] is None else repr(score[metric]) for metric in names]
                 writer.writerow([score["scene"], score["name"], f"{sigma:g}", name, *figures])
     return text.getvalue()
+
+
+def noise_on_page(page: str | Path) -> set[float]:
+    """The noise levels of the scores on a study's page, read from the CSV beside it; empty where that is missing."""
+    place = f"{_stem(str(page))}.csv"
+    if not storage.exists(place):
+        return set()
+    rows = csv.DictReader(io.StringIO(storage.read_bytes(place).decode()))
+    return {float(row["noise_sigma_8bit"]) for row in rows}
+
+
+def _stem(page: str) -> str:
+    """The page's name without its ending."""
+    return page.removesuffix(PurePath(page).suffix) if PurePath(page).suffix else page
 
 
 def _row(title: str, cells: Sequence[Cell]) -> list[str]:

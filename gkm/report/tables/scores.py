@@ -85,7 +85,7 @@ def finding(study: StudyResults, tests: TestScores) -> str:
     else:
         verb = "raises" if gain.verdict == "better" else "lowers"
         text = f"{subject} {verb} the {quantity} from {before} dB, blurred, to {after} dB: {gain.text} dB"
-    if tests.gain_spread_db is not None and all(map(math.isfinite, tests.gains_db)):
+    if tests.gain_spread_db is not None:
         least, most = (difference(limit(tests.gains_db), PSNR_DIGITS).text for limit in (min, max))
         improved = sum(change > 0 for change in tests.gains_db)
         sure = interval_text("psnr", paired("psnr", tests.blurred, tests.restored))

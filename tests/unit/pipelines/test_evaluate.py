@@ -45,25 +45,18 @@ def test_models_are_scored_beside_the_blurred_input_and_a_second_call_computes_n
     lines = _lines(folder)
     assert {line["origin"] for line in lines} == {"measured", "published"}
     assert (folder / "tables.md").read_text().count("| mine | measured |") == 2
-    before = (folder / "tables.csv").read_bytes()
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert all(words in page for words in ("Measured here: sample, 2 photographs", "GKMNet †", "mine: "))
+    files = ("tables.csv", "report.html")
+    before = [(folder / name).read_bytes() for name in files]
 
     def refuse(*given: object) -> None:
         raise AssertionError("computed again")
 
     monkeypatch.setattr(cells, "_compute", refuse)
     assert invoke(main, *arguments, "--published", "dpd").exit_code == 0
-    assert (folder / "tables.csv").read_bytes() == before
+    assert [(folder / name).read_bytes() for name in files] == before
     assert "0 of 6 to compute" in invoke(main, *arguments, "--dry-run").stdout
-
-
-def test_the_papers_tables_come_out_of_one_command(invoke, workspace: Path, weights: Path) -> None:
-    result = invoke(main, "--tables", "--model", f"gkmnet={weights}", "--name", "paper")
-    assert result.exit_code == 0, result.stderr
-    assert all(f"Table {number}:" in result.stdout for number in range(1, 6))
-    lines = _lines(workspace / "evaluations" / "paper")
-    measured = [line for line in lines if line["model"] == "GKMNet" and line["origin"] == "measured"]
-    assert [line["noise_sigma_8bit"] for line in measured] == ["0.0", "1.0", "3.0", "5.0", "0.0"]
-    assert {line["origin"] for line in lines} == {"measured", "published", "not measured"}
 
 
 @pytest.mark.parametrize(

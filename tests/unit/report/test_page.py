@@ -38,7 +38,7 @@ def test_the_page_holds_every_part(study: StudyResults, tests: TestScores, tmp_p
     kernels = Kernels(start_KMM=np.ones((3, 5, 5)))
     text, elements = _build(study, tests, tmp_path / "new" / "report.html", kernels)
     parts = {attributes.get("id") for attributes in elements.all("section")}
-    expected = ["verdict", "test", "pictures", "noise", "settings", "trials", "convergence", "parameters"]
+    expected = ["verdict", "test", "pictures", "noise", "settings", "trials", "convergence", "cost", "parameters"]
     expected += ["inside", "kernels", "method"]
     assert parts == {*expected, "provenance"}
     for link in elements.all("a"):
@@ -144,6 +144,15 @@ def test_the_iteration_without_learning_stands_beside_the_model(
     assert "Inside the network" not in bare
 
 
+def test_noise_is_drawn_with_what_it_gains(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    text, _ = _build(study, tests, tmp_path / "report.html")
+    words = _section(text, "noise")
+    assert words.count("this study’s model: ") == 3
+    assert "σ = 5" in words
+    quiet = dataclasses.replace(tests, noise=tests.noise[:1])
+    assert "the model’s mean" not in _section(_build(study, quiet, tmp_path / "quiet.html")[0], "noise")
+
+
 def test_names_are_escaped(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     hostile = dataclasses.replace(study, name="<script>alert(1)</script>")
     text, elements = _build(hostile, tests, tmp_path / "report.html")
@@ -164,6 +173,9 @@ def test_a_study_with_nothing_to_show_still_makes_a_page(
 def test_the_page_says_how_to_promote_the_version(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     page = build_page(study, tests, out=tmp_path / "report.html", provenance={}, version=3)
     assert "<code>gkm promote --version 3</code>" in page.read_text(encoding="utf-8")
+    named = build_page(study, tests, out=tmp_path / "named.html", provenance={}, version=3, data="/my data/dpd")
+    command = "gkm evaluate --model 3 --data &#39;/my data/dpd&#39; --noise paper --published dpd"
+    assert command in named.read_text(encoding="utf-8")
     without = build_page(study, tests, out=tmp_path / "report.html", provenance={})
     assert "gkm promote" not in without.read_text(encoding="utf-8")
 

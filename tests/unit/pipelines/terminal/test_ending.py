@@ -17,7 +17,7 @@ from gkm.study.design.space import Choice, SearchSpace
 from gkm.study.execution.run import Outcome
 from gkm.study.record.results import StudyResults, TrialRow
 from pipelines.terminal import ending
-from pipelines.terminal.ending import conclude
+from pipelines.terminal.ending import Noise, conclude
 
 BASE = TrialConfig(training=TrainingConfig(epochs=2))
 SPACE = SearchSpace({"model.num_kernels": Choice(1, 3)}, base=BASE, trials=4, confirm=2)
@@ -153,3 +153,34 @@ def test_without_a_page_nothing_is_reported(study: Any, calls: list[str], capsys
     assert calls == ["registered"]
     assert "report" not in capsys.readouterr().out
     assert ending.TERMINATED == 143
+
+
+def test_noise_is_scored_before_the_report_and_only_where_a_page_lacks_it(
+    study: Any, calls: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def score(tracking: Any, data: str, folder: str, *, selector: str, sigmas_8bit: list[float], **_: Any) -> Any:
+        calls.append("scored")
+        asked.append((data, folder, selector, sigmas_8bit))
+        levels = [SimpleNamespace(sigma_8bit=s, restored={"psnr": 27.0}, blurred={"psnr": 27.5}) for s in sigmas_8bit]
+        return SimpleNamespace(levels=levels)
+
+    monkeypatch.setattr("gkm.scoring.noise.study_noise", score)
+    page, noise = tmp_path / "page.html", Noise((0.0, 3.0), "scores")
+    conclude(study, Outcome(RESULTS), page, noise)
+    assert calls == ["registered", "scored", "reported"]
+    assert asked == [("d", "scores", "3", [3.0])], "the report scores them without noise by itself"
+    said = "with noise of 3 grey levels: 27.00 dB, -0.50 dB over the blurred input"
+    assert said in capsys.readouterr().out
+    page.touch()
+    page.with_suffix(".csv").write_text("noise_sigma_8bit\n0\n")
+    calls.clear()
+    conclude(study, Outcome(RESULTS), page)
+    assert calls == ["registered"], "nobody asked for noise"
+    conclude(study, Outcome(RESULTS), page, noise)
+    assert calls[1:] == ["registered", "scored", "reported"]
+    page.with_suffix(".csv").write_text("noise_sigma_8bit\n0\n3\n")
+    calls.clear()
+    conclude(study, Outcome(RESULTS), page, noise)
+    assert calls == ["registered"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gkm.report import TestScores
-from gkm.report.tables.plain import Table, latex, markdown, scores_csv, study_tables, write_tables
+from gkm.report.tables.plain import Table, latex, markdown, noise_on_page, scores_csv, study_tables, write_tables
 from gkm.study.record.results import StudyResults
 
 
@@ -53,3 +53,10 @@ def test_the_csv_has_every_score_unrounded(tests: TestScores) -> None:
     assert restored == [score.psnr for score in tests.restored]
     noisy = [row for row in rows if row["noise_sigma_8bit"] == "3" and row["picture"] == "blurred"]
     assert float(noisy[0]["lpips"]) == pytest.approx(tests.noise[2].blurred[0].lpips)
+
+
+def test_a_page_tells_which_noise_it_shows(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert noise_on_page(page) == set()
+    write_tables(study, tests, str(page))
+    assert noise_on_page(page) == {0.0, 1.0, 3.0, 5.0}
