@@ -25,6 +25,7 @@ from gkm.evaluation import ImageScore, Restore, evaluate, restore_image, restore
 from gkm.networks import Network
 from gkm.training.best import PhotographScore
 from gkm.training.context import TrainingContext, agreed, has_bfloat16
+from gkm.training.course.arithmetic import refuse_precision
 from gkm.training.course.beginning import begin, weights_digest
 from gkm.training.loop import Left, Metrics, Validate, Validation, fit
 from gkm.training.selection import Selection
@@ -82,6 +83,7 @@ def run_trial(
     restored photographs are no longer finite, OSError where the store cannot be written, Left where the context was
     asked to leave; on every worker alike. Raises BatchTooLargeError where the memory does not suffice.
     """
+    agreed(context, partial(refuse_precision, config, context.device), InputError)
     if config.training.precision == "bfloat16" and not has_bfloat16(context.device):
         logging.getLogger(__name__).warning(
             "training.precision = bfloat16: this %s has no instructions for it and takes about ten times as long; "
@@ -122,6 +124,7 @@ def _open(
         seed=config.training.seed,
         rank=context.rank,
         world_size=context.world_size,
+        side_at=partial(config.data.crop_pixels_at, epochs=config.training.epochs),
     )
     return batches, open_split(dataset, "validation", cache, inputs=config.model.inputs)
 

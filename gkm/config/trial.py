@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,6 +26,8 @@ class DataConfig(Settings):
 
     crop_pixels: Annotated[int, Field(ge=16, le=2048)] = 256
     """Side of the square training crops, in pixels."""
+    crop_schedule: tuple[Annotated[int, Field(ge=16, le=2048)], ...] = ()
+    """Sides of smaller crops to begin with, in rising order: these and `crop_pixels` have equal parts of the epochs."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
     """Crops per optimiser step, over all workers."""
     crops_per_photo: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -36,6 +39,15 @@ class DataConfig(Settings):
     match_brightness: bool = False
     """Whether sharp crops get the mean brightness of their blurred partners, in each colour: blur moves light and
     makes none, but two exposures of a scene differ, and a network would learn the mean of these differences."""
+
+    @property
+    def crop_sides(self) -> tuple[int, ...]:
+        """Sides of the crops in the course of training, each for an equal part of the epochs."""
+        return (*self.crop_schedule, self.crop_pixels)
+
+    def crop_pixels_at(self, epoch: int, epochs: int) -> int:
+        """Side of the crops in `epoch` (from 0) of `epochs`."""
+        return self.crop_sides[epoch * len(self.crop_sides) // epochs]
 
 
 class LossConfig(Settings):
@@ -71,14 +83,19 @@ class TrainingConfig(Settings):
     validate_every: Annotated[int, Field(ge=1)] = 1
     """Epochs between validations (and reports, and checkpoints); the last epoch is always validated."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the forward pass; weights stay float32."""
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
+    """Arithmetic of the forward pass and its gradients; weights stay float32. "tf32": of products alone, and "float16",
+    whose losses are scaled so that small gradients do not vanish: on GPUs."""
     accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
     """Pieces in which a worker computes the gradient of its crops, to need less memory; the same step."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the moving average of the weights, which is validated and kept in their place; 0: no average."""
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
     """Longest time without a checkpoint, within epochs, too; 0: only after validated epochs. Identifies nothing."""
+
+
+GPU_PRECISIONS = ("tf32", "float16")
+"""Of `TrainingConfig.precision`: those for which processors have no instructions, or none that PyTorch makes use of."""
 
 
 class TrialConfig(Settings):
@@ -91,12 +108,31 @@ class TrialConfig(Settings):
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
-    def _crop_suits_the_network(self) -> Self:
-        smallest = self.model.smallest_crop_pixels
-        if self.data.crop_pixels < smallest:
+    def _crops_suit_the_network(self) -> Self:
+        smallest, schedule = self.model.smallest_crop_pixels, list(self.data.crop_schedule)
+        for name, value, side in (
+            ("data.crop_pixels", self.data.crop_pixels, self.data.crop_pixels),
+            ("data.crop_schedule", schedule, min(self.data.crop_sides)),
+        ):
+            if side < smallest:
+                raise ValueError(
+                    f"{name} = {value} is too small: {self.model.kind} with these settings needs "
+                    f"crops of at least {smallest} pixels; use larger crops or a network with fewer scales"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _crops_grow(self) -> Self:
+        sides, schedule = self.data.crop_sides, list(self.data.crop_schedule)
+        if any(after <= before for before, after in pairwise(sides)):
             raise ValueError(
-                f"data.crop_pixels = {self.data.crop_pixels} is too small: {self.model.kind} with these settings needs "
-                f"crops of at least {smallest} pixels; use larger crops or a network with fewer scales"
+                f"data.crop_schedule = {schedule}: crops must grow, up to data.crop_pixels = {sides[-1]}; "
+                "give smaller sides, in rising order"
+            )
+        if self.training.epochs < len(sides):
+            raise ValueError(
+                f"data.crop_schedule = {schedule} needs at least {len(sides)} epochs, one for each size, but "
+                f"training.epochs = {self.training.epochs}; train longer or give fewer sizes"
             )
         return self
 
@@ -114,6 +150,13 @@ class TrialConfig(Settings):
         many_workers, many_pieces = f"among {workers} workers", f"into training.accumulate = {pieces} pieces"
         into = " and ".join([many_workers] * (workers > 1) + [many_pieces] * (pieces > 1))
         return f"data.batch_size = {batch} cannot be divided {into}; use a multiple of {workers * pieces}"
+
+    def processor_problem(self) -> str | None:
+        """Why these settings cannot be trained without a GPU; None: they can."""
+        precision = self.training.precision
+        if precision not in GPU_PRECISIONS:
+            return None
+        return f"training.precision = {precision} needs a GPU; set float32 or bfloat16, or train on GPUs"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "settings") -> Self:

@@ -19,6 +19,7 @@ from gkm.networks.network import Progress
 from gkm.training.average import WeightAverage
 from gkm.training.batch_norm import has_batch_norm
 from gkm.training.context import TrainingContext
+from gkm.training.course.arithmetic import Arithmetic
 from gkm.training.course.memory import BatchTooLargeError, is_out_of_memory, largest_share, too_large
 from gkm.training.course.position import StepLosses, random_state, set_random_state
 from gkm.training.dropout import Share, with_shared_dropout
@@ -64,6 +65,7 @@ class Trainer:
         self._pieces = 1 if whole else pieces
         self._recomputed = recomputed_parts(model) if whole and pieces > 1 else []
         self._wrapped = context.wrap(model)
+        self.arithmetic = Arithmetic(config.training.precision, context.device)
         self.pace = Pace()
 
     def train(
@@ -94,7 +96,8 @@ class Trainer:
             set_random_state(self._context.device, random)
         self._model.train()
         for batch in self.pace.waited_for(batches.epoch(epoch, losses.batches)):
-            loss = self._step(batch, cost, Progress(epoch, training.epochs))
+            with self.arithmetic.products():
+                loss = self._step(batch, cost, Progress(epoch, training.epochs))
             if average is not None:
                 average.update()
             losses.add(loss)
@@ -116,9 +119,7 @@ class Trainer:
             loss = None
         if loss is None:  # outside of the handler, which would hold on to what has to be freed first
             raise self._too_large(input_BCHW, sharp_B3HW, cost, progress)
-        if (largest := self._config.optim.clip_norm) is not None:
-            nn.utils.clip_grad_norm_(self._model.parameters(), largest)
-        self._optimizer.step()
+        self.arithmetic.step(self._optimizer, self._model, self._config.optim.clip_norm)
         return loss
 
     def _gradients(self, input_BCHW: Tensor, sharp_B3HW: Tensor, cost: str, progress: Progress) -> Tensor:
@@ -137,7 +138,7 @@ class Trainer:
                 loss = self._loss(blurred, sharp, cost, progress)
                 if len(starts) > 1:
                     loss = loss * (len(blurred) / crops)
-                loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
+                self.arithmetic.backward(loss)
             losses.append(loss.detach())
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
@@ -149,14 +150,11 @@ class Trainer:
             self._gradients(input_BCHW[:crops], sharp_B3HW[:crops], cost, progress)
 
         fitting = largest_share(attempt, len(input_BCHW)) if self._context.world_size == 1 else None
-        return BatchTooLargeError(
-            too_large(self._config, self._context, fitting, pieces=not has_batch_norm(self._model))
-        )
+        side, pieces = input_BCHW.shape[-1], not has_batch_norm(self._model)
+        return BatchTooLargeError(too_large(self._config, self._context, side, fitting, pieces=pieces))
 
     def _loss(self, input_BCHW: Tensor, sharp_B3HW: Tensor, cost: str, progress: Progress) -> Tensor:
-        bfloat16 = self._config.training.precision == "bfloat16"
-        arithmetic = torch.autocast(self._context.device.type, torch.bfloat16) if bfloat16 else nullcontext()
-        with arithmetic, recomputing(self._recomputed):
+        with self.arithmetic.forward(), recomputing(self._recomputed):
             outputs = self._wrapped(input_BCHW)
         outputs = [output.float() for output in outputs]
         own = self._model.cost(outputs, input_BCHW, sharp_B3HW, self._config.loss, progress)

@@ -77,7 +77,7 @@ def fit(
     optimizer = torch.optim.Adam(trained, lr=config.optim.learning_rate, fused=True)
     trainer = Trainer(model, optimizer, config, context)
     average = WeightAverage(model, config.training.ema) if config.training.ema else None
-    state = TrainingState(model, optimizer, average, identity, context.device)
+    state = TrainingState(model, optimizer, average, identity, context.device, trainer.arithmetic)
     checkpoint, notes = from_first(context, partial(read_checkpoint, context.store, identity), InputError)
     if checkpoint:
         state.restore(checkpoint)
@@ -194,7 +194,12 @@ class _Course:
 
     def _settle(self, losses: StepLosses) -> None:
         """Bring the position up to the last step, whose weights are checked."""
-        refuse_divergence(self.context, self.state.model, losses, self.config, self.state.position.epoch, self.describe)
+        epoch = self.state.position.epoch
+        refuse_divergence(self.context, self.state.model, losses, self.config, epoch, self.describe)
+        if (problem := self.state.arithmetic.problem()) is not None:  # the same on every worker
+            raise TrainingDivergedError(
+                f"{problem}, at epoch {epoch + 1}, step {losses.batches}; set training.precision=bfloat16 or float32"
+            )
         (total,) = self.context.sum([losses.total])
         self.state.position.batch = losses.batches
         self.state.position.total = total / self.context.world_size

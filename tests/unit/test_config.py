@@ -16,7 +16,7 @@ from gkm.config import (
 )
 from gkm.errors import InputError
 
-CANDIDATES = (True, False, 1, 2, 3, 5, 9, 128, 0.5)
+CANDIDATES = (True, False, 1, 2, 3, 5, 9, 128, 0.5, [128])
 SOME = ("model.width", "model.gcm", "data.flips", "optim.clip_norm", "training.precision", "loss.schedule")
 NEEDED = {"model.bank": {"model.num_kernels": 22}}
 """Setting -> what its other values need beside them."""
@@ -108,6 +108,15 @@ def test_assignments_take_json_and_plain_text():
         ({"model.max_kernel_size": 20}, ["model.max_kernel_size", "odd", "19 or 21"]),
         ({"model.num_kernels": 0}, ["model.num_kernels = 0", "greater than or equal to 1"]),
         ({"model.num_scales": 6, "data.crop_pixels": 64}, ["data.crop_pixels = 64", "at least 256", "fewer scales"]),
+        ({"data.crop_schedule": [128, 64]}, ["data.crop_schedule = [128, 64]", "must grow", "data.crop_pixels = 256"]),
+        ({"data.crop_schedule": [256]}, ["data.crop_schedule = [256]", "must grow", "give smaller sides"]),
+        ({"data.crop_schedule": [8]}, ["data.crop_schedule.0 = 8", "greater than or equal to 16"]),
+        ({"data.crop_schedule": [16], "model.num_scales": 4}, ["crop_schedule = [16] is too small", "at least 64"]),
+        (
+            {"data.crop_schedule": [64, 128], "training.epochs": 2},
+            ["data.crop_schedule = [64, 128] needs at least 3 epochs", "training.epochs = 2"],
+        ),
+        ({"training.precision": "fp16"}, ["training.precision = 'fp16'", "'float32', 'tf32', 'bfloat16' or 'float16'"]),
         ({"model.bank": "official"}, ["model", "num_kernels = max_kernel_size + 1", "use bank = 'paper'"]),
         ({"model.num_scales": 7}, ["model.num_scales = 7", "less than or equal to 6"]),
         ({"model.widht": 8}, ["model.widht is no setting", "did you mean model.width?"]),
@@ -163,6 +172,21 @@ def test_bad_assignments_are_refused(text, words):
 def test_every_scale_that_fits_the_crop_is_allowed():
     smallest = TrialConfig().with_values({"model.num_scales": 6, "data.crop_pixels": 256})
     assert smallest.model.num_scales == 6
+
+
+def test_crops_of_a_schedule_have_equal_parts_of_the_epochs():
+    config = TrialConfig().with_assignments(["data.crop_schedule=[64,128]", "training.epochs=7"])
+    assert [config.data.crop_pixels_at(epoch, 7) for epoch in range(7)] == [64, 64, 64, 128, 128, 256, 256]
+    assert TrialConfig.from_dict(json.loads(config.to_json())) == config
+    assert {TrialConfig().data.crop_pixels_at(epoch, 7) for epoch in range(7)} == {256}
+
+
+def test_what_needs_a_gpu_is_known_by_name():
+    for precision in ("tf32", "float16"):
+        problem = TrialConfig().with_values({"training.precision": precision}).processor_problem()
+        assert problem == f"training.precision = {precision} needs a GPU; set float32 or bfloat16, or train on GPUs"
+    for precision in ("float32", "bfloat16"):
+        assert TrialConfig().with_values({"training.precision": precision}).processor_problem() is None
 
 
 def test_the_fingerprint_of_the_papers_settings_never_changes():

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,8 @@ from gkm.config import DataConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.data.reading.cache import NodeCache
 from gkm.errors import InputError
 from gkm.training.context import LocalContext
+from gkm.training.course.leaving import Left
+from gkm.training.epoch import PairedBatch, Trainer
 from gkm.training.loop import TrainingDivergedError
 from gkm.training.store import fetch_picture, list_pictures, open_store, read_validation
 from gkm.trial import SELECTION_METRIC, run_trial
@@ -101,3 +104,36 @@ def test_arithmetic_that_the_machine_has_not_is_said_to_be_slow(
     with caplog.at_level(logging.WARNING):
         _run(config, tiny_data, tmp_path / "run", str(tmp_path / "cache"))
     assert ("float32 would be faster" in caplog.text) == (not there)
+
+
+def test_crops_that_grow_go_on_at_the_same_batch_and_size(
+    tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CONFIG.with_values({"data.crop_schedule": [16], "data.batch_size": 2})
+    sides: list[int] = []
+    step = Trainer._step
+
+    def noting(self: Trainer, batch: PairedBatch, *rest: Any) -> Any:
+        sides.append(batch.sharp_B3HW.shape[-1])
+        return step(self, batch, *rest)
+
+    monkeypatch.setattr(Trainer, "_step", noting)
+    cache = str(tmp_path / "cache")
+    undisturbed = _run(config, tiny_data, tmp_path / "whole", cache)
+    assert sides == [16, 16, 32, 32]
+    for _ in range(3):  # each takes one step more
+        sides.clear()
+        context = LocalContext(open_store(str(tmp_path / "parts")), leaving=lambda: bool(sides))
+        with pytest.raises(Left):
+            run_trial(config, str(tiny_data), context, cache=cache)
+    history = _run(config, tiny_data, tmp_path / "parts", cache).history
+    assert [_lasting(metrics) for metrics in history] == [_lasting(metrics) for metrics in undisturbed.history]
+    with pytest.raises(InputError, match=r"data\.crop_schedule is \[16\] in the checkpoint, \[\] now"):
+        _run(config.with_values({"data.crop_schedule": []}), tiny_data, tmp_path / "parts", cache)
+
+
+def test_a_precision_that_the_device_has_not_is_refused_before_anything(tmp_path: Path, tiny_data: Path) -> None:
+    config = CONFIG.with_values({"training.precision": "float16"})
+    with pytest.raises(InputError, match=r"training\.precision = float16 needs a GPU"):
+        _run(config, tiny_data, tmp_path / "run", str(tmp_path / "cache"))
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ Shape letters: B batch, C three channels for each photograph that the network se
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -56,6 +56,7 @@ class CropLoader:
         flips: adds mirror images and quarter turns to the paper's random crop.
         noise_sigma_8bit: standard deviation of the noise added to what the network sees, in 8-bit grey levels.
         match_brightness: gives sharp crops the mean of their blurred partners, in each colour.
+        side_at: side of the crops in an epoch, from 0, at most `crop_pixels`. Left out: always `crop_pixels`.
         workers: threads that make batches ahead of time. Left out: none if all pairs are cached, for then a batch costs
             less than handing it over; else as many as hide the way to the storage.
 
@@ -76,6 +77,7 @@ class CropLoader:
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        side_at: Callable[[int], int] | None = None,
         workers: int | None = None,
     ) -> None:
         if not 0 <= rank < world_size:
@@ -91,10 +93,8 @@ class CropLoader:
         self.rank = rank
         self.share = max(1, batch_size // world_size)
         self.global_batch_size = self.share * world_size
-        self._inputs, self._sharps = (
-            BatchMemory((self.share, channels, crop_pixels, crop_pixels), keep=KEPT_BATCHES)
-            for channels in (3 * len(split.inputs), 3)
-        )
+        self._side_at = side_at or (lambda epoch: crop_pixels)
+        self._memory: tuple[int, BatchMemory, BatchMemory] | None = None
         self.workers = workers if workers is not None else (STREAMING_WORKERS if split.streamed else 0)
 
     @property
@@ -116,26 +116,36 @@ class CropLoader:
             for batch in range(start_batch, self.batches_per_epoch)
         )
         chosen = (range(first, first + self.share) for first in firsts)
-        yield from in_order(partial(self._batch, crops), chosen, self.workers)
+        yield from in_order(partial(self._batch, crops, *self._memory_of(self._side_at(epoch))), chosen, self.workers)
 
     def described(self, epoch: int, batch: int) -> str:
         """What this rank's share of a batch shows: photographs and the places of the crops in them."""
-        crops, shown = self.crops(epoch), []
+        crops, side, shown = self.crops(epoch), self._side_at(epoch), []
         first = batch * self.global_batch_size + self.rank * self.share
         for index in range(first, first + min(self.share, DESCRIBED_CROPS)):
             entry = self.split.entries[int(crops.photo[index])]
-            top, left = corner(crops, index, entry.height, entry.width, self.crop_pixels)
+            top, left = corner(crops, index, entry.height, entry.width, side)
             shown.append(f"{entry.scene}/{entry.name} at row {top}, column {left}")
         more = f" and {self.share - len(shown)} more" if self.share > len(shown) else ""
         return f"crops of {'; '.join(shown)}{more}"
 
-    def _batch(self, crops: Crops, chosen: range) -> Batch:
-        input_BCHW, sharp_B3HW = self._inputs.tensor(), self._sharps.tensor()
+    def _memory_of(self, side: int) -> tuple[int, BatchMemory, BatchMemory]:
+        """`side`, and memory for crops of it, seen and sharp: that of other sides is freed."""
+        if self._memory is None or self._memory[0] != side:
+            inputs, sharps = (
+                BatchMemory((self.share, channels, side, side), keep=KEPT_BATCHES)
+                for channels in (3 * len(self.split.inputs), 3)
+            )
+            self._memory = side, inputs, sharps
+        return self._memory
+
+    def _batch(self, crops: Crops, side: int, inputs: BatchMemory, sharps: BatchMemory, chosen: range) -> Batch:
+        input_BCHW, sharp_B3HW = inputs.tensor(), sharps.tensor()
         for place, index in enumerate(chosen):
             photo = int(crops.photo[index])
             entry = self.split.entries[photo]
-            top, left = corner(crops, index, entry.height, entry.width, self.crop_pixels)
-            window = self.split.window(photo, top, left, self.crop_pixels, self.crop_pixels)
+            top, left = corner(crops, index, entry.height, entry.width, side)
+            window = self.split.window(photo, top, left, side, side)
             crop_3HW = dict(zip(self.split.columns, window, strict=True))
             for channel, name in zip(range(0, input_BCHW.shape[1], 3), self.split.inputs, strict=True):
                 _scale(turned(crop_3HW[name], crops, index), input_BCHW[place, channel : channel + 3])

@@ -18,7 +18,8 @@ def check_design(design: Design, data: Dataset | str, workers: WorkerGroup) -> D
     """The data set (at) `data`, opened, if every setting of `design` can be trained on it.
 
     Raises InputError where the data set is missing, has no photographs to train or validate on or lacks views that a
-    network sees, where its smallest photograph is smaller than a crop, or a batch cannot be divided among the workers.
+    network sees, where its smallest photograph is smaller than a crop, a batch cannot be divided among the workers, or
+    their precision needs GPUs and they get none.
     """
     dataset = open_dataset(data)
     dataset.require(*TRIAL_SPLITS)
@@ -30,12 +31,12 @@ def check_design(design: Design, data: Dataset | str, workers: WorkerGroup) -> D
 
 
 def _extremes(design: Design) -> Iterable[TrialConfig]:
-    """The base, and the settings in which one of the data's or of the network's own settings takes an extreme value."""
+    """The base, and settings in which the precision, or a setting of the data or of the network, is an extreme one."""
     yield design.base
     if not isinstance(design, SearchSpace):
         yield from (design.config(values) for values in design.settings.values())
         return
-    for path in ("data.crop_pixels", "data.batch_size"):
+    for path in ("data.crop_pixels", "data.batch_size", "training.precision"):
         if path in design.parameters:
             # The pair alone decides here; a space as a whole was checked when it was made.
             for option in design.parameters[path].extremes():

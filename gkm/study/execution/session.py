@@ -123,9 +123,9 @@ class Raylet:
 
 
 def _find_raylet() -> psutil.Process | None:
-    name = Path(ray._private.worker.global_worker.node.get_session_dir_path()).name
+    socket = f"--raylet_socket_name={ray._private.worker.global_worker.node.raylet_socket_name}"
     for process in psutil.process_iter(["name", "cmdline"]):
-        if process.info["name"] == "raylet" and any(name in word for word in process.info["cmdline"] or ()):
+        if process.info["name"] == "raylet" and socket in (process.info["cmdline"] or ()):
             return process
     return None
 

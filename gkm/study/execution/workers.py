@@ -56,7 +56,12 @@ class WorkerGroup:
         return f"{number} worker{'s' * (self.workers > 1)}"
 
     def check(self, config: TrialConfig) -> None:
-        """Raises InputError where the batch cannot be divided among the workers, at any size of the group."""
+        """Raises InputError where the batch cannot be divided among the workers, at any size of the group.
+
+        So it does where their precision needs GPUs, and they get none.
+        """
+        if not self.gpus and (problem := config.processor_problem()) is not None:
+            raise InputError(problem)
         for size in self.sizes:
             if (problem := config.division_problem(size)) is not None:
                 if self.is_elastic:
@@ -95,11 +100,12 @@ def fit_on_workers(
     that lost workers starts again, with as many as there are where it is elastic, for as long as it gets further.
 
     Raises InputError where the batch cannot be divided among the workers, they cannot use their settings, data or
-    checkpoint, or the cluster has no room for them in time, TrainingDivergedError when training diverges,
-    BatchTooLargeError where the memory does not suffice, OSError where the store cannot be written, Left where they
-    were asked to leave: all at once. Raises ray.train.TrainingFailedError when the workers died and would not start
-    again.
+    checkpoint, or the cluster has no room for them in time, be it later that nodes are lost, TrainingDivergedError when
+    training diverges, BatchTooLargeError where the memory does not suffice, OSError where the store cannot be written,
+    Left where they were asked to leave: all at once. Raises ray.train.TrainingFailedError, or
+    ray.exceptions.RayActorError, when the workers, or what controls them, died and would not get further.
     """
+    from ray.exceptions import RayActorError
     from ray.train import TrainingFailedError
 
     from gkm.training.store import newest_checkpoint  # not for drivers, which import this module as well
@@ -124,7 +130,9 @@ def fit_on_workers(
         try:
             with scratch(temporary, _RAY_FOLDER) as folder:
                 failure = _fit(group, settings, name, folder, callbacks)
-        except TrainingFailedError as error:
+        except (TrainingFailedError, RayActorError) as error:
+            if _gave_up(error):
+                raise _no_room(group, "nodes were lost: ") from None
             if newest_checkpoint(place) == before and not _found_no_room(error):
                 raise
             continue  # on nodes that are still there, or start in time
@@ -140,13 +148,16 @@ def _fit(
     from ray import train
     from ray.train.torch import TorchTrainer
 
+    from gkm.study.execution.patience import Patience
+
     scaling = train.ScalingConfig(
         num_workers=(group.sizes[0], group.workers) if group.is_elastic else group.workers,
         use_gpu=group.gpus > 0,
         resources_per_worker=group.bundle(),
     )
     failures = train.FailureConfig(max_failures=WORKER_RETRIES, controller_failure_limit=CONTROLLER_RETRIES)
-    run = train.RunConfig(name=name, storage_path=str(folder), failure_config=failures, callbacks=list(callbacks))
+    heard = [*callbacks, Patience(60 * group.patience_minutes)]
+    run = train.RunConfig(name=name, storage_path=str(folder), failure_config=failures, callbacks=heard)
     trainer = TorchTrainer(_worker, train_loop_config=settings, scaling_config=scaling, run_config=run)
     failure: Exception | None = trainer.fit().return_value
     return failure
@@ -166,9 +177,15 @@ def await_room(group: WorkerGroup) -> None:
             return
     finally:
         remove_placement_group(room)
+    raise _no_room(group)
+
+
+def _no_room(group: WorkerGroup, why: str = "") -> InputError:
+    """The error for a cluster that had no room for the smallest size of `group` in time."""
+    least = group.sizes[0]
     each = ", ".join(f"{amount:g} {name}" for name, amount in group.bundle().items())
-    raise InputError(
-        f"the cluster had no room for {least} worker{'s' * (least > 1)} of {each} each "
+    return InputError(
+        f"{why}the cluster had no room for {least} worker{'s' * (least > 1)} of {each} each "
         f"within {group.patience_minutes:g} minutes; use fewer workers, a larger cluster or more patience"
     )
 
@@ -178,6 +195,15 @@ def _found_no_room(error: Exception) -> bool:
     from ray.train import ControllerError
 
     return isinstance(error, ControllerError) and "Startup" in type(error.controller_failure).__name__
+
+
+def _gave_up(error: Exception) -> bool:
+    """Whether a group waited in vain for nodes in the place of those that were lost."""
+    from ray.train import ControllerError
+
+    from gkm.study.execution.patience import NoRoomError
+
+    return isinstance(error, ControllerError) and isinstance(error.controller_failure, NoRoomError)
 
 
 def _worker(settings: dict[str, Any]) -> Exception | None:

@@ -138,7 +138,10 @@ def _sample(config: TrialConfig, each: float, photo: tuple[int, int], folder: Pa
     marks: list[float] = []
     batch, crop = cut_down(config, each * config.data.crop_pixels**2, context.device.type)
     height, width = _smaller(photo, each, context.device.type)
-    shorter = config.with_values({"data.crop_pixels": crop, "training.epochs": 1})
+    changes: dict[str, Any] = {"data.crop_pixels": crop, "data.crop_schedule": (), "training.epochs": 1}
+    if context.device.type != "cuda" and config.processor_problem() is not None:
+        changes["training.precision"] = "float32"
+    shorter = config.with_values(changes)
     steps = _Steps(batch, 3 * len(config.model.inputs), crop, clock)
     validate = _Validate(height, width, clock, context.device)
     fit(build(config.model), steps, validate, shorter, context)

@@ -53,7 +53,7 @@ def workload(config: TrialConfig, manifest: Manifest) -> Workload:
     steps = -(-crops // config.data.batch_size)
     pixels = sum(pair.height * pair.width for pair in manifest.splits["validation"].entries)
     each = multiply_adds_per_pixel(config.model)
-    batch = config.data.batch_size * config.data.crop_pixels**2
+    batch = config.data.batch_size * fmean(side**2 for side in config.data.crop_sides)
     validations = -(-config.training.epochs // config.training.validate_every)
     step, validation = STEP_PER_FORWARD * each * batch, each * pixels
     return Workload(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, Protocol
 
-from gkm.tracking import TrialRun
+from gkm.tracking import TrackingAwayError, TrialRun
 from gkm.training.best import VALIDATION_NAME
 from gkm.training.checkpoint import CONFIG_NAME, WEIGHTS_NAME
 from gkm.training.scratch import scratch
 from gkm.training.store import fetch_best, fetch_picture, list_pictures
 
+AWAY_SECONDS = 20.0
+"""Between two tries to reach MLflow while it is away: training in the same process waits for each."""
 _NOT_METRICS = ("epoch", "time", "note")
 
 
@@ -43,13 +48,20 @@ class Unwatched:
 
 
 class Follower:
-    """Writes each validated epoch to the trial's run once, however often it hears of it."""
+    """Writes each validated epoch to the trial's run once, however often it hears of it.
 
-    def __init__(self, run: TrialRun, watcher: Watcher) -> None:
+    While MLflow is away training goes on, and what is to be written waits, in order: the trial's store has it all.
+    """
+
+    def __init__(self, run: TrialRun, watcher: Watcher, clock: Callable[[], float] = time.monotonic) -> None:
         self._run = run
         self._watcher = watcher
+        self._clock = clock
         self._epoch = 0
         self._notes: list[str] = []
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._try_again: float | None = None
+        """When; None: MLflow is there."""
         self.history: list[dict[str, float]] = []
         """All epochs heard of, in order."""
 
@@ -62,7 +74,7 @@ class Follower:
             return
         self._epoch = epoch
         numbers = {name: float(value) for name, value in metrics.items() if name not in _NOT_METRICS}
-        self._run.log_epoch(epoch, numbers, metrics.get("time"))
+        self._write(partial(self._run.log_epoch, epoch, numbers, metrics.get("time")))
         self.history.append({name: float(value) for name, value in metrics.items() if name != "note"})
         self._watcher.epoch(metrics)
 
@@ -77,14 +89,36 @@ class Follower:
         """Say a note, and have the run keep it, once."""
         if note not in self._notes:
             self._notes.append(note)
-            self._run.note("; ".join(self._notes))
+            self._write(partial(self._run.note, "; ".join(self._notes)))
             self._watcher.note(note)
 
-    def keep_artifacts(self, place: str) -> None:
-        """Copy the best weights and the pictures from the store at `place` to the run.
+    def _write(self, action: Callable[[], None]) -> None:
+        """Write to the run, now or once MLflow is back."""
+        self._waiting.append(action)
+        if self._try_again is not None and self._clock() < self._try_again:
+            return
+        try:
+            self.flush()
+        except TrackingAwayError as error:
+            if self._try_again is None:
+                self._watcher.note(f"{error}: training goes on, and what is missed is sent later")
+            self._try_again = self._clock() + AWAY_SECONDS
 
-        Raises InputError where the weights are missing or damaged.
+    def flush(self) -> None:
+        """Write what waits; raises TrackingAwayError where MLflow is away."""
+        while self._waiting:
+            self._waiting[0]()
+            self._waiting.popleft()
+        if self._try_again is not None:
+            self._try_again = None
+            self._watcher.note("MLflow is back, and has what it missed")
+
+    def keep_artifacts(self, place: str) -> None:
+        """Copy the best weights and the pictures from the store at `place` to the run, after all that waits.
+
+        Raises InputError where the weights are missing or damaged, TrackingAwayError where MLflow is away.
         """
+        self.flush()
         with scratch(Path(gettempdir()), "gkm-trial-") as folder:
             best = self.history[-1].get("best/epoch")
             if best is not None:

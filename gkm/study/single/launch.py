@@ -28,8 +28,9 @@ from gkm.study.single.initial import Initial
 from gkm.study.single.repeating import DATA, LOCATION, REPEATS
 from gkm.study.single.signals import StopSignals
 from gkm.study.single.telling import NOTE, close, finish, note, run_name
-from gkm.tracking import DataInput, Tracking, TrialRecord, TrialRun, environment_tags
-from gkm.training.context import LocalContext
+from gkm.tracking import DataInput, Tracking, TrackingAwayError, TrialRecord, TrialRun, environment_tags
+from gkm.training.context import LocalContext, best_device
+from gkm.training.course.arithmetic import refuse_precision
 from gkm.training.course.divergence import TrainingDivergedError
 from gkm.training.course.leaving import LeaveRequest, Left
 from gkm.training.course.memory import BatchTooLargeError
@@ -37,6 +38,7 @@ from gkm.training.store import open_store, read_history, read_notes
 from gkm.trial import run_trial, score_blurred
 
 if TYPE_CHECKING:
+    from gkm.study.execution.session import Raylet
     from gkm.study.execution.workers import WorkerGroup
 
 POLL_SECONDS, REMOTE_POLL_SECONDS = 1.0, 5.0
@@ -84,6 +86,8 @@ class Launch:
         """Raises InputError where the trial cannot be trained; makes nothing."""
         if group is not None:
             group.check(self.config)
+        else:
+            refuse_precision(self.config, best_device())
         if self.initial is not None:
             self.initial.check(self.config.model)
         self.dataset.require(*TRIAL_SPLITS, inputs=self.config.model.inputs)
@@ -186,6 +190,8 @@ def train(
 def _reason(launch: Launch, error: Exception) -> str | None:
     """What ended the trial, if it is something that a user can mend."""
     match error:
+        case TrackingAwayError():
+            return f"{error}; all that was trained is kept: start it again when MLflow is back"
         case TrainingDivergedError() | BatchTooLargeError() | InputError():
             return str(error)
         case OSError() if error.errno in _UNWRITABLE:
@@ -213,9 +219,10 @@ def _train_on_workers(
     signals: StopSignals,
 ) -> None:
     """Train in a thread; this one reads the store meanwhile, and passes on that the workers are to leave."""
+    from ray.exceptions import RayError
     from ray.train import TrainingFailedError
 
-    from gkm.study.execution.session import start_ray
+    from gkm.study.execution.session import Raylet, SessionLostError, start_ray
     from gkm.study.execution.trial_process import last_line
     from gkm.study.execution.workers import fit_on_workers
 
@@ -240,16 +247,19 @@ def _train_on_workers(
             failures.append(error)
 
     watcher.stage("starting Ray")
-    with start_ray(ray_address, math.ceil(group.workers * group.cpus) + 1):
-        signals.install()  # Ray has put handlers of its own there
-        watcher.stage(f"training {launch.config.training.epochs} epochs on {group.workers} Ray workers")
-        fitting = threading.Thread(target=fit, name="gkm-fit", daemon=True)
-        fitting.start()
-        _follow(launch, fitting, follower, signals, leave)
+    try:
+        with start_ray(ray_address, math.ceil(group.workers * group.cpus) + 1):
+            signals.install()  # Ray has put handlers of its own there
+            watcher.stage(f"training {launch.config.training.epochs} epochs on {group.workers} Ray workers")
+            fitting = threading.Thread(target=fit, name="gkm-fit", daemon=True)
+            fitting.start()
+            _follow(launch, fitting, follower, signals, leave, Raylet())
+    except SessionLostError as error:
+        raise InputError(f"{error}; what was trained is kept: start it again") from None
     if signals.number is not None and not launch.is_trained:
         raise Left("the workers were asked to leave")
     for error in failures:
-        if isinstance(error, TrainingFailedError):
+        if isinstance(error, TrainingFailedError | RayError):
             raise InputError(
                 f"training failed on the workers ({last_line(error)}); correct that and start it again"
             ) from None
@@ -257,14 +267,23 @@ def _train_on_workers(
 
 
 def _follow(
-    launch: Launch, fitting: threading.Thread, follower: Follower, signals: StopSignals, leave: LeaveRequest
+    launch: Launch,
+    fitting: threading.Thread,
+    follower: Follower,
+    signals: StopSignals,
+    leave: LeaveRequest,
+    raylet: Raylet,
 ) -> None:
-    """Read the store until the workers have ended, or did not leave in time after a signal."""
+    """Read the store until the workers have ended, or did not leave in time after a signal.
+
+    Raises SessionLostError where the Ray process that this one hangs on is gone.
+    """
     every = REMOTE_POLL_SECONDS if storage.is_remote(launch.place) else POLL_SECONDS
     asked: float | None = None
     try:
         while fitting.is_alive() and (asked is None or time.monotonic() < asked + LEAVE_SECONDS):
             fitting.join(every)
+            raylet.check()
             if signals() and asked is None:
                 asked = time.monotonic()
                 leave.post()

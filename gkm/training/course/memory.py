@@ -38,12 +38,12 @@ def largest_share(attempt: Callable[[int], None], crops: int) -> int:
     return 0
 
 
-def too_large(config: TrialConfig, context: TrainingContext, fitting: int | None, *, pieces: bool) -> str:
-    """A sentence about a share of a batch that does not fit, `fitting` of whose crops do (None: not known).
+def too_large(config: TrialConfig, context: TrainingContext, side: int, fitting: int | None, *, pieces: bool) -> str:
+    """A sentence about a share of a batch of crops of `side` pixels that does not fit; `fitting` of them do (None: ?).
 
     `pieces`: whether `training.accumulate` divides the batch; else it has parts of the network computed again.
     """
-    crops, side = config.data.batch_size // context.world_size, config.data.crop_pixels
+    crops = config.data.batch_size // context.world_size
     where = "this GPU's memory" if context.device.type == "cuda" else "the memory"
     what = (
         f"{crops} crops of {side} pixels a step, in {config.training.accumulate} pieces,"

@@ -13,6 +13,7 @@ from torch import Tensor
 from gkm.networks import Network
 from gkm.training.average import WeightAverage
 from gkm.training.checkpoint import Checkpoint, save_checkpoint
+from gkm.training.course.arithmetic import Arithmetic
 from gkm.training.course.position import Position, random_state
 from gkm.training.resuming import Identity
 
@@ -26,6 +27,7 @@ class TrainingState:
     average: WeightAverage | None
     identity: Identity
     device: torch.device
+    arithmetic: Arithmetic
     position: Position = field(default_factory=Position)
     history: list[dict[str, float]] = field(default_factory=list)
     """Metrics of the validated epochs, in order."""
@@ -55,6 +57,7 @@ class TrainingState:
         self.position = Position.of(checkpoint.state)
         self.notes = list(checkpoint.state.get("notes", ()))
         self.random = checkpoint.random
+        self.arithmetic.restore(checkpoint.state.get("scaling", {}))
         self.seconds = checkpoint.state.get("seconds", self.history[-1]["seconds"] if self.history else 0.0)
 
     def write(self, directory: Path, *, seconds: float) -> Path:
@@ -66,6 +69,8 @@ class TrainingState:
             "seconds": seconds,
             **self._kept,
         }
+        if scaling := self.arithmetic.state():
+            state["scaling"] = scaling
         averaged = None
         if self.average is not None:
             averaged, state["average_updates"] = self.average.tensors(), self.average.updates

@@ -99,6 +99,13 @@ def check_one_shape(configs: Sequence[TrialConfig]) -> None:
                 "trials with training.accumulate or training.ema cannot be trained in a group; leave these settings "
                 "out or train them alone"
             )
+        if training.precision not in ("float32", "bfloat16"):
+            raise InputError(
+                f"training.precision = {training.precision} cannot be had in a group yet; set float32 or bfloat16, or "
+                "train this trial alone"
+            )
+        if config.data.crop_schedule:
+            raise InputError("data.crop_schedule cannot be had in a group yet; leave it out or train this trial alone")
     first = _shape(configs[0])
     for config in configs[1:]:
         for key, value in _shape(config).items():

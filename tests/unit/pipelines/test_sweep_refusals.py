@@ -72,6 +72,10 @@ def assert_refused(result: Result, sentence: str) -> None:
         ),
         (f'{GOOD}SPACE = SearchSpace({{"model.num_kernels": Choice(1, 3)}}, base=BASE, trails=4)', "trails"),
         (f'{GOOD}SPACE = SearchSpace({{"data.crop_pixels": Choice(32, 512)}}, base=BASE)', "data.crop_pixels = 512"),
+        (
+            f'{GOOD}SPACE = SearchSpace({{"training.precision": Choice("float32", "float16")}}, base=BASE)',
+            "training.precision = float16 needs a GPU",
+        ),
     ],
 )
 def test_a_space_that_cannot_be_used(sweep: Sweep, space: str, sentence: str) -> None:

@@ -114,6 +114,20 @@ def test_resuming_at_a_batch_gives_the_identical_rest(split, noise):
             assert torch.equal(ours.sharp_B3HW, theirs.sharp_B3HW)
 
 
+def test_crops_that_grow_are_cut_at_the_same_places_whole_or_resumed(split):
+    sides = [16, 16, 32]
+    growing = _loader(split, side_at=sides.__getitem__, flips=True)
+    for epoch, side in enumerate(sides):
+        batches = list(growing.epoch(epoch))
+        assert {batch.sharp_B3HW.shape[-2:] for batch in batches} == {(side, side)}
+        resumed = _loader(split, side_at=sides.__getitem__, flips=True)
+        next(iter(resumed.epoch(0)))  # of another size, perhaps
+        assert torch.equal(_stacked(resumed.epoch(epoch, 3)), _stacked(batches[3:]))
+        fixed = _loader(split, crop_pixels=side, flips=True)
+        assert torch.equal(_stacked(fixed.epoch(epoch)), _stacked(batches))
+        assert growing.described(epoch, 1) == fixed.described(epoch, 1)
+
+
 @pytest.mark.parametrize("noise", [0.0, 5.0])
 def test_ranks_share_the_same_batches_without_overlap(split, noise):
     alone = _loader(split, flips=True, noise_sigma_8bit=noise)

@@ -34,6 +34,13 @@ def test_every_size_of_an_elastic_group_has_to_divide_the_batch() -> None:
     assert WorkerGroup(2, least=1).tune_resources() == {"CPU": 0.01}
 
 
+def test_what_needs_a_gpu_is_refused_where_workers_get_none() -> None:
+    config = CONFIG.with_values({"training.precision": "tf32"})
+    with pytest.raises(InputError, match=r"^training\.precision = tf32 needs a GPU"):
+        WorkerGroup(2).check(config)
+    WorkerGroup(2, gpus=1).check(config)
+
+
 @pytest.mark.parametrize("comes", [True, False])
 def test_room_is_asked_for_and_waited_for_no_longer_than_that(monkeypatch: pytest.MonkeyPatch, comes: bool) -> None:
     asked: list[object] = []

@@ -29,6 +29,7 @@ SMALL = {"model.max_kernel_size": 5, "model.num_kernels": 3, "model.num_scales":
 RUNS: dict[str, dict[str, Any]] = {
     "batch norm": SMALL,
     "average": {**SMALL, "training.ema": 0.9},
+    "float16": {**SMALL, "training.precision": "float16"},
     "dropout": {"model.kind": "dpdnet", "model.width": 2, "model.depth": 2},
 }
 

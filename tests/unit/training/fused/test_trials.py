@@ -124,6 +124,8 @@ def test_the_last_trial_does_not_leave_and_every_trial_needs_a_batch():
         ({"model.kind": "dpdnet"}, r"model\.kind = dpdnet cannot be trained in a group"),
         ({"training.accumulate": 2}, r"training\.accumulate or training\.ema"),
         ({"training.ema": 0.9}, r"training\.accumulate or training\.ema"),
+        ({"training.precision": "float16"}, r"training\.precision = float16 cannot be had in a group"),
+        ({"data.crop_schedule": [16]}, r"data\.crop_schedule cannot be had in a group"),
     ],
 )
 def test_what_has_no_common_shape_is_refused(values, message):
