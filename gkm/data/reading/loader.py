@@ -170,7 +170,7 @@ def _match_brightness(sharp_3HW: Tensor, input_CHW: Tensor) -> None:
 
     Not beyond MOST_BRIGHTER: a dark crop may be brightened by what is blurred into it from outside.
     """
-    wanted_3 = input_CHW.unflatten(0, (-1, 3)).mean((0, 2, 3))
+    wanted_3 = input_CHW.view(-1, 3, *input_CHW.shape[1:]).mean((0, 2, 3))
     gain_3 = wanted_3 / sharp_3HW.mean((1, 2)).clamp(min=1e-6)
     sharp_3HW.mul_(gain_3.clamp(1 / MOST_BRIGHTER, MOST_BRIGHTER)[:, None, None])
 

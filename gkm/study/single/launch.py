@@ -254,8 +254,8 @@ def _train_on_workers(
             fitting = threading.Thread(target=fit, name="gkm-fit", daemon=True)
             fitting.start()
             _follow(launch, fitting, follower, signals, leave, Raylet())
-    except SessionLostError as error:
-        raise InputError(f"{error}; what was trained is kept: start it again") from None
+    except SessionLostError as lost:
+        raise InputError(f"{lost}; what was trained is kept: start it again") from None
     if signals.number is not None and not launch.is_trained:
         raise Left("the workers were asked to leave")
     for error in failures:
