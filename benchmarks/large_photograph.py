@@ -3,7 +3,7 @@
 Every size runs in this process alone, so that the peak is its own:
 
     python benchmarks/large_photograph.py
-    python benchmarks/large_photograph.py --height 10000 --width 10000 --channels 4    a narrow network, 100 megapixels
+    python benchmarks/large_photograph.py --height 10000 --width 10000 --tiny    three kernels, width 4, one scale
 """
 
 import argparse
@@ -24,11 +24,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--height", type=int, default=4000)
     parser.add_argument("--width", type=int, default=6000)
-    parser.add_argument("--channels", type=int, default=ModelConfig.paper().width, help="Width of the network.")
+    parser.add_argument("--tiny", action="store_true", help="A network as small as those of tests.")
     options = parser.parse_args()
     photo = np.random.default_rng(0).integers(0, 256, (options.height, options.width, 3), dtype=np.uint8)
     started, worked = time.monotonic(), time.process_time()
-    network = GKMNet(ModelConfig.paper().model_copy(update={"width": options.channels}))
+    tiny = ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=1, width=4)
+    network = GKMNet(tiny if options.tiny else ModelConfig.paper())
     try:
         restored = restore(network, Photograph(rgb_HW3=photo)).rgb_HW3
     except InputError as error:

@@ -1,11 +1,12 @@
-"""How long do the registry, a report and MLflow's pages take to answer, with how much in them? A table out.
+"""What do the registry, a report and MLflow's pages take to answer, with how much in them? A table out.
 
     python benchmarks/registry.py                 a study of 1,000 trials with 27 epochs each, 200 versions
     python benchmarks/registry.py --quick         fewer of both
 
 The peer is the same command, or the same request, in a workspace with 8 trials and 2 versions. Commands are whole
 processes; requests are those that MLflow's page of an experiment, and its page of a model, make before they show
-anything, to an `mlflow server` with one worker. What the browser does is not in it.
+anything, to an `mlflow server` with one worker. What the browser does is not in it. Seconds of processor time stand
+beside those of the clock: other work on the machine changes them less.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ COMMANDS = {
     "gkm registry list": ("registry.py", "list"),
     "gkm registry show champion": ("registry.py", "show", "champion"),
 }
-Times = dict[str, float]
+Times = dict[str, tuple[float, float]]
+"""What was asked -> seconds on the clock, and of processor time."""
 
 
 def main() -> None:
@@ -53,40 +55,52 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.trials, options.versions, options.rounds = 20, 10, 1
-    found: list[list[Times]] = []
-    for size in (SMALL, (options.trials, options.versions)):
+    found: dict[tuple[int, int], Times] = {}
+    large = (options.trials, options.versions)
+    for size in (large, SMALL):
         with tempfile.TemporaryDirectory(prefix="gkm-bench-") as folder:
             workspace = Path(folder) / "runs"
             began = time.monotonic()
             make(workspace, *size)
             print(f"{size[0]} trials and {size[1]} versions made in {time.monotonic() - began:.0f} s", file=sys.stderr)
-            asked = answers(workspace, options.rounds)
-            found.append([commands(workspace) | times for times in asked])
+            rounds = [answers(workspace, options.rounds), *(commands(workspace) for _ in range(options.rounds))]
+            found[size] = rounds[0] | {name: middle([times[name] for times in rounds[1:]]) for name in COMMANDS}
+            print(json.dumps(found[size]), file=sys.stderr)
     print(describe())
-    print(f"\n| what | {SMALL[0]} trials, {SMALL[1]} versions, s | {options.trials}, {options.versions}, s | times |")
-    print("|---|---|---|---|")
-    small, large = ({name: median(times[name] for times in rounds) for name in rounds[0]} for rounds in found)
-    for name, seconds in large.items():
-        print(f"| {name} | {small[name]:.2f} | {seconds:.2f} | {seconds / small[name]:.1f} |")
+    print(
+        f"\n| what | processor, s, {SMALL[0]} trials, {SMALL[1]} versions | {large[0]}, {large[1]} | times | clock, s |"
+    )
+    print("|---|---|---|---|---|")
+    for name, (clock, processor) in found[large].items():
+        less = found[SMALL][name][1]
+        print(f"| {name} | {less:.2f} | {processor:.2f} | {processor / max(less, 0.01):.1f} | {clock:.2f} |")
+
+
+def middle(times: list[tuple[float, float]]) -> tuple[float, float]:
+    """Medians of both."""
+    clock, processor = zip(*times, strict=True)
+    return median(clock), median(processor)
 
 
 def commands(workspace: Path) -> Times:
-    """Seconds of each command, from its start to its end."""
-    times = {}
+    """Of each command, from its start to its end."""
+    times: Times = {}
     for name, (script, *arguments) in COMMANDS.items():
         command = [sys.executable, str(ROOT / "pipelines" / script), *arguments, "--workspace", str(workspace)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
         environment.pop("MLFLOW_TRACKING_URI", None)
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), os.times()
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        times[name] = time.perf_counter() - began
+        now = os.times()
+        processor = now.children_user + now.children_system - worked.children_user - worked.children_system
+        times[name] = (time.perf_counter() - began, processor)
         if done.returncode:
             sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     return times
 
 
-def answers(workspace: Path, rounds: int) -> list[Times]:
-    """Seconds of each request that the first view of MLflow's pages makes."""
+def answers(workspace: Path, rounds: int) -> Times:
+    """Of each request that the first view of MLflow's pages makes, medians over `rounds`."""
     tracking = open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db")
     experiment = tracking.experiment_id
     filtered = f"tags.`gkm.study` = '{STUDY}'"
@@ -104,16 +118,29 @@ def answers(workspace: Path, rounds: int) -> list[Times]:
         "MLflow: one curve of 10 runs": (f"ajax-api/2.0/mlflow/metrics/get-history-bulk-interval?{curves}", None),
         "MLflow: model-versions/search, 100": (f"ajax-api/2.0/mlflow/model-versions/search?{named}", None),
     }
-    with server(workspace) as address:
-        found = []
-        for _ in range(rounds):
-            times = {}
-            for name, (path, body) in asked.items():
-                began = time.perf_counter()
+    with server(workspace) as (address, group):
+        times: Times = {}
+        for name, (path, body) in asked.items():
+            every = []
+            for _ in range(rounds):
+                began, worked = time.perf_counter(), processor_seconds(group)
                 answer(f"{address}/{path}", body)
-                times[name] = time.perf_counter() - began
-            found.append(times)
-    return found
+                every.append((time.perf_counter() - began, processor_seconds(group) - worked))
+            times[name] = middle(every)
+    return times
+
+
+def processor_seconds(group: int) -> float:
+    """What all processes of a process group have worked so far."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        if int(words[2]) == group:
+            ticks += int(words[11]) + int(words[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def answer(url: str, body: object = None) -> bytes:
@@ -126,8 +153,8 @@ def answer(url: str, body: object = None) -> bytes:
 
 
 @contextmanager
-def server(workspace: Path) -> Iterator[str]:
-    """An MLflow server of the workspace's store, on a free port of 127.0.0.1."""
+def server(workspace: Path) -> Iterator[tuple[str, int]]:
+    """The address of an MLflow server of the workspace's store, on a free port of 127.0.0.1, and its process group."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -149,7 +176,7 @@ def server(workspace: Path) -> Iterator[str]:
                 time.sleep(0.5)
         else:
             sys.exit(f"the server did not start: {(workspace / 'server.log').read_text()[-2000:]}")
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process.pid
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
