@@ -1,4 +1,4 @@
-"""A network and an image size in; parameters, bytes and multiply-adds out, without computing anything."""
+"""A network and an image size in; parameters, bytes and multiply-adds out, as a rule without computing anything."""
 
 from __future__ import annotations
 
@@ -33,13 +33,23 @@ def measure(network: Network, height: int, width: int) -> Complexity:
     """The complexity of `network` for one image of `height` x `width` pixels (shapes only: any size is quick)."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-    shapes = copy.deepcopy(network).to("meta").eval()
+    with FlopCounterMode(display=False) as executed:
+        counted = operations(network, height, width)
+    return Complexity(parameters, model_bytes, counted.macs, executed.get_total_flops() // 2, counted.paper / 1e9)
+
+
+def operations(network: Network, height: int, width: int, device: str = "meta") -> Operations:
+    """What one image of `height` x `width` pixels takes by definition, and as the paper counts it.
+
+    On "meta" nothing is computed, whatever the size; small networks have a small image computed sooner, on "cpu".
+    """
+    shapes = copy.deepcopy(network).to(device).eval()
     tally = _Tally(kind_of(network))
     for module in shapes.modules():
         module.register_forward_hook(tally.add)
-    with torch.no_grad(), FlopCounterMode(display=False) as executed:
-        shapes(torch.empty(1, 3 * len(network.inputs), height, width, device="meta"))
-    return Complexity(parameters, model_bytes, tally.macs, executed.get_total_flops() // 2, tally.paper / 1e9)
+    with torch.no_grad():
+        shapes(torch.zeros(1, 3 * len(network.inputs), height, width, device=device))
+    return Operations(tally.macs, tally.paper)
 
 
 class _Tally:

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import torch
+
 from gkm.config import NetworkConfig
 from gkm.evaluation import mean_scores
-from gkm.networks import build, measure
+from gkm.networks import build
+from gkm.networks.complexity import operations
 from gkm.report.claims import claim_notes, claims_of, published_lines, where_published
 from gkm.report.evidence import TestScores
 from gkm.report.figures.search_figures import front_panels
@@ -27,7 +30,8 @@ COST = Objective("multiply_adds", *COMPLEXITY_METRICS["multiply_adds"])
 PUBLISHED_ON = "dpd"
 """Data set whose published figures are shown: that of the paper's comparisons."""
 MODEL = "this study’s model"
-_SIDE_PIXELS = 128
+_SIDE_PIXELS, _MOST_COMPUTED_CHANNELS = 64, 32
+"""Up to so many channels an image of that side is computed sooner than its shapes are worked out."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,11 @@ class PixelCost:
 @lru_cache(maxsize=512)
 def pixel_cost(model: NetworkConfig) -> PixelCost:
     """What networks of these settings take, whatever their weights."""
-    measured = measure(build(model), _SIDE_PIXELS, _SIDE_PIXELS)
-    return PixelCost(measured.macs / _SIDE_PIXELS**2, measured.paper_gflops * 1e9 / _SIDE_PIXELS**2)
+    side = max(_SIDE_PIXELS, model.smallest_crop_pixels)
+    device = "cpu" if model.first_channels <= _MOST_COMPUTED_CHANNELS else "meta"
+    with torch.random.fork_rng(devices=[]):
+        counted = operations(build(model), side, side, device)
+    return PixelCost(counted.macs / side**2, counted.paper / side**2)
 
 
 def cost_section(study: StudyResults, tests: TestScores, dataset: str) -> dict[str, Any]:

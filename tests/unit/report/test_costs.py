@@ -15,8 +15,8 @@ from gkm.study.record.results import StudyResults
 def test_a_network_is_counted_for_each_pixel() -> None:
     config = ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=2, width=2)
     found, large = costs.pixel_cost(config), measure(build(config), 256, 384)
-    assert found.macs == pytest.approx(large.macs / (256 * 384), rel=0.01)
-    assert found.paper == pytest.approx(large.paper_gflops * 1e9 / (256 * 384), rel=0.01)
+    assert found.macs == pytest.approx(large.macs / (256 * 384), rel=0.03)
+    assert found.paper == pytest.approx(large.paper_gflops * 1e9 / (256 * 384), rel=0.03)
 
 
 def test_trials_lie_by_their_score_and_their_multiply_adds(study: StudyResults) -> None:
