@@ -54,7 +54,7 @@ bench-loader: $(STAMP) .venv-bench/.installed ## crops per second against PNG, W
 	@.venv-bench/syne-tune/bin/python -m pip install --quiet --no-input --no-compile -r $<
 	@touch $@
 
-bench-search: $(STAMP) .venv-bench/syne-tune/.installed ## what searches find at equal cost, against Optuna and Syne Tune, ten minutes
+bench-search: $(STAMP) .venv-bench/syne-tune/.installed ## what searches find at equal cost, against Optuna and Syne Tune, half an hour
 	OMP_NUM_THREADS=1 $(PY) benchmarks/search.py
 
 bench-orchestration: $(STAMP) .venv-bench/syne-tune/.installed ## time beside training, against Ray Tune and Syne Tune, a quarter of an hour
