@@ -107,7 +107,7 @@ def unshown() -> Iterator[Show]:
 def shown(held: Record, design: SearchSpace, folder: Path) -> Iterator[Show]:
     """Brings MLflow, a local database, in line with the record while the study runs."""
     from gkm.study.mirror.mirror import MlflowMirror
-    from gkm.study.mirror.projection import StudyFacts
+    from gkm.study.mirror.facts import StudyFacts
     from gkm.tracking import Tracking
 
     tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", "bench")

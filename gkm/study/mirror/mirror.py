@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from gkm.study.mirror.facts import StudyFacts
 from gkm.study.mirror.mlflow_mirror import MlflowMirror
-from gkm.study.mirror.projection import StudyFacts
 from gkm.study.mirror.read_back import Foreign, find_foreign, read_study
 from gkm.study.record.results import StudyResults, TrialRow
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gkm.study.mirror.facts import StudyFacts
 from gkm.study.mirror.mirrored_files import copy_pictures, copy_weights
 from gkm.study.mirror.notes import runs_link
 from gkm.study.mirror.projection import (
@@ -20,7 +21,6 @@ from gkm.study.mirror.projection import (
     REMOVABLE_TAGS,
     WEIGHTS_TAG,
     Look,
-    StudyFacts,
     below_setting,
     points,
     setting_look,

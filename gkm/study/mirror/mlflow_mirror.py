@@ -10,8 +10,8 @@ from pathlib import Path
 
 from gkm.errors import InputError
 from gkm.study.mirror.agenda import LOOK_SECONDS, Agenda, Job
+from gkm.study.mirror.facts import StudyFacts
 from gkm.study.mirror.mirrored import MirroredStudy
-from gkm.study.mirror.projection import StudyFacts
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.study.record.statuses import UNENDED
 from gkm.tracking import Tracking, TrackingAwayError, as_away, is_missing

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from gkm.study.mirror.facts import StudyFacts
 from gkm.study.record.results import SettingRow, StudyResults, TrialRow
 from gkm.study.record.statuses import ENDED
 from gkm.tracking import redacted, to_text
-
-if TYPE_CHECKING:
-    from gkm.study.mirror.projection import StudyFacts
 
 _ARTIFACT = "report/report.html"
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
 
-from gkm.study.design.objective import PSNR, Objective
+from gkm.study.mirror.facts import StudyFacts
 from gkm.study.mirror.notes import setting_note, study_note, trial_note
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.study.record.statuses import ENDED, IN_ORDER, SCORED
@@ -26,36 +26,6 @@ _NOT_IN_KEYS = re.compile(r"[^\w./ :-]", re.ASCII)
 """What MLflow refuses in the key of a parameter."""
 REMOVABLE_TAGS = ("gkm.reason", "gkm.note", "gkm.rung", "gkm.best_run", "gkm.best_trial")
 """Tags that are taken away where they do not hold any more."""
-
-
-@dataclass(frozen=True)
-class StudyFacts:
-    """What the run of a study shows, beside its trials."""
-
-    name: str
-    record_id: str
-    record: str = ""
-    """Where the record lies, passwords blotted out."""
-    kind: str = "search"
-    tags: Mapping[str, str] = field(default_factory=dict)
-    """What it was made with: commit, versions, fingerprints, the seed of the search."""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    """What is varied, in words, by dotted path."""
-    base: str = ""
-    """The settings that all trials share, as JSON."""
-    objectives: tuple[Objective, ...] = (PSNR,)
-    data: str = ""
-    """Where the data set lies."""
-    data_fingerprint: str = ""
-    data_name: str = "data"
-    planned: Mapping[str, float] = field(default_factory=dict)
-    """What was expected: "trial_epochs", "device_hours", "cost"."""
-    blurred: Mapping[str, float] = field(default_factory=dict)
-    """Mean scores of the validation photographs as they are, such as "val/blurred_psnr"."""
-    seeds: int = 1
-    """Training seeds of each setting in the search."""
-    rungs: tuple[int, ...] = ()
-    """Epochs at which trials may be stopped."""
 
 
 @dataclass(frozen=True)

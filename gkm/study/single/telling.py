@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from gkm.config import TrialConfig
-from gkm.tracking import Status, TrialRun, to_text
-
-if TYPE_CHECKING:
-    from gkm.study.single.launch import Launch
+from gkm.data.dataset.dataset import Dataset
+from gkm.study.single.initial import Initial
+from gkm.tracking import Status, Tracking, TrialRun, to_text
 
 NOTE = "mlflow.note.content"
 """The tag that MLflow shows as the description of a run."""
@@ -20,14 +19,39 @@ History = Sequence[Mapping[str, float]]
 """The validated epochs, in order."""
 
 
-def run_name(launch: Launch) -> str:
+class Told(Protocol):
+    """What is told of: see `gkm.study.single.launch.Launch`."""
+
+    @property
+    def config(self) -> TrialConfig: ...
+
+    @property
+    def dataset(self) -> Dataset: ...
+
+    @property
+    def data_name(self) -> str: ...
+
+    @property
+    def initial(self) -> Initial | None: ...
+
+    @property
+    def repeats(self) -> str | None: ...
+
+    @property
+    def tracking(self) -> Tracking: ...
+
+    @property
+    def blurred(self) -> dict[str, float]: ...
+
+
+def run_name(launch: Told) -> str:
     """Such as "gkmnet on sample, 20 epochs, seed 0"."""
     training = launch.config.training
     return f"{launch.config.model.kind} on {launch.data_name}, {training.epochs} epochs, seed {training.seed}"
 
 
 def note(
-    launch: Launch,
+    launch: Told,
     status: Status,
     history: History = (),
     *,
@@ -56,7 +80,7 @@ def note(
     return "\n\n".join(told)
 
 
-def finish(launch: Launch, run: TrialRun, history: History) -> None:
+def finish(launch: Told, run: TrialRun, history: History) -> None:
     """Mark a run that reached its end, and have it say what was gained over the blurred photographs."""
     launch.tracking.set_tags(run.run_id, {NOTE: note(launch, "finished", history)})
     run.finish("finished")
@@ -65,7 +89,7 @@ def finish(launch: Launch, run: TrialRun, history: History) -> None:
     launch.tracking.set_tags(run.run_id, {NOTE: note(launch, "finished", history, blurred=blurred)})
 
 
-def close(launch: Launch, run: TrialRun, history: History, status: Status, reason: str | None = None) -> None:
+def close(launch: Told, run: TrialRun, history: History, status: Status, reason: str | None = None) -> None:
     """Mark a run that did not reach its end; what ended it matters more than a tracking store that is away as well."""
     try:
         launch.tracking.set_tags(run.run_id, {NOTE: note(launch, status, history, reason=reason)})
