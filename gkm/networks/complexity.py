@@ -33,9 +33,10 @@ def measure(network: Network, height: int, width: int) -> Complexity:
     """The complexity of `network` for one image of `height` x `width` pixels (shapes only: any size is quick)."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     model_bytes = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-    with FlopCounterMode(display=False) as executed:
-        counted = operations(network, height, width)
-    return Complexity(parameters, model_bytes, counted.macs, executed.get_total_flops() // 2, counted.paper / 1e9)
+    shapes, tally = _counted(network, "meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as executed:
+        shapes(torch.empty(1, 3 * len(network.inputs), height, width, device="meta"))
+    return Complexity(parameters, model_bytes, tally.macs, executed.get_total_flops() // 2, tally.paper / 1e9)
 
 
 def operations(network: Network, height: int, width: int, device: str = "meta") -> Operations:
@@ -43,13 +44,18 @@ def operations(network: Network, height: int, width: int, device: str = "meta") 
 
     On "meta" nothing is computed, whatever the size; small networks have a small image computed sooner, on "cpu".
     """
-    shapes = copy.deepcopy(network).to(device).eval()
-    tally = _Tally(kind_of(network))
-    for module in shapes.modules():
-        module.register_forward_hook(tally.add)
+    copied, tally = _counted(network, device)
     with torch.no_grad():
-        shapes(torch.zeros(1, 3 * len(network.inputs), height, width, device=device))
+        copied(torch.zeros(1, 3 * len(network.inputs), height, width, device=device))
     return Operations(tally.macs, tally.paper)
+
+
+def _counted(network: Network, device: str) -> tuple[Network, _Tally]:
+    """A copy of `network`, and what counts whatever passes through it."""
+    copied, tally = copy.deepcopy(network).to(device).eval(), _Tally(kind_of(network))
+    for module in copied.modules():
+        module.register_forward_hook(tally.add)
+    return copied, tally
 
 
 class _Tally:

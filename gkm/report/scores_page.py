@@ -56,7 +56,7 @@ def build_scores_page(tables: Sequence[ScoreTable], out: str | Path, *, name: st
     figures = [_figures([line for line in measured if line.data == label], claimed, styles) for label in labels]
     shown = [_table(place, table) for place, table in enumerate(tables, 1)]
     costs, noise = [one for one in figures if one.cost is not None], [one for one in figures if one.noise]
-    sections = [("cost", "Multiply-adds", costs), ("noise", "Noise", noise)]
+    sections: list[tuple[str, str, Sequence[object]]] = [("cost", "Multiply-adds", costs), ("noise", "Noise", noise)]
     sections += [(table["anchor"], table["title"], [table]) for table in shown]
     context = {
         **assets(),

@@ -18,24 +18,23 @@ from pipelines.evaluate import main
 
 
 def _gkmnet(**changes: object) -> ModelConfig:
-    return ModelConfig.model_validate({"max_kernel_size": 5, "num_kernels": 3, "num_scales": 1, "width": 2} | changes)
+    return ModelConfig.model_validate({"max_kernel_size": 5, "num_kernels": 3, "num_scales": 2, "width": 2} | changes)
 
 
 NETWORKS: dict[str, NetworkConfig] = {
-    "gkmnet": _gkmnet(num_scales=2),
+    "gkmnet": _gkmnet(),
     "sram": _gkmnet(output="sigmoid_image"),
-    "gkmnet-1": _gkmnet(),
+    "gkmnet-1": _gkmnet(num_scales=1),
     "no-lstm": _gkmnet(recurrent="conv"),
     "gcm-random": _gkmnet(gcm="learned_random"),
     "gcm-gkm": _gkmnet(gcm="learned_gaussian"),
-    "s1r3": _gkmnet(iterations_per_scale=3, share_iterations=True),
+    "s1r3": _gkmnet(num_scales=1, iterations_per_scale=3, share_iterations=True),
     "s2r3": _gkmnet(iterations_per_scale=3),
-    "s3r2": _gkmnet(iterations_per_scale=2),
-    "nrknet": NRKNetConfig(width=2, num_kernels=2, num_scales=1),
-    "dpdnet-s": DPDNetConfig(width=2, depth=2),
-    "dpdnet-d": DPDNetConfig(width=2, depth=2, views="dual"),
+    "s3r2": _gkmnet(num_scales=3, iterations_per_scale=2),
+    "nrknet": NRKNetConfig(width=2, num_kernels=2, num_scales=2),
+    "dpdnet-s": DPDNetConfig(width=2, depth=3),
+    "dpdnet-d": DPDNetConfig(width=2, depth=3, views="dual"),
 }
-"""A network for each row, with fewer scales than the paper's."""
 ROWS = {
     "1": {"GKMNet", "NRKNet", "DPDNet-S", "DPDNet-D", "blurred input"},
     "2": {"GKMNet", "DPDNet-D", "blurred input"},
