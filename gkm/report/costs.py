@@ -92,7 +92,8 @@ def _counted(study: StudyResults) -> tuple[TrialRow, ...]:
     """The trials with a score whose network's multiply-adds are known, or can be had."""
     sign = -1 if study.mode == "max" else 1
     scored = [trial for trial in study.trials if trial.status in SCORED and has_score(trial)]
-    counted, measured = {}, set()
+    counted: dict[int, TrialRow] = {}
+    measured: set[NetworkConfig] = set()
     for trial in sorted(scored, key=lambda trial: (sign * trial.score, trial.number)):
         known = dict(trial.complexity)
         if COST.metric not in known:
