@@ -106,8 +106,8 @@ def unshown() -> Iterator[Show]:
 @contextmanager
 def shown(held: Record, design: SearchSpace, folder: Path) -> Iterator[Show]:
     """Brings MLflow, a local database, in line with the record while the study runs."""
-    from gkm.study.mirror.mirror import MlflowMirror
     from gkm.study.mirror.facts import StudyFacts
+    from gkm.study.mirror.mirror import MlflowMirror
     from gkm.tracking import Tracking
 
     tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", "bench")
