@@ -1,4 +1,4 @@
-"""Single trials that are killed or started twice: the same command goes on, no epoch is lost or doubled."""
+"""Single trials that are stopped, killed or started twice: the same command goes on, no epoch is lost or doubled."""
 
 import os
 import re
@@ -99,6 +99,20 @@ def training(tmp_path: Path, tiny_data: Path) -> Iterator[Training]:
     trainings = Training(tmp_path, tiny_data)
     yield trainings
     trainings.end()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_trial_is_marked_and_goes_on(training: Training, number: signal.Signals, status: int) -> None:
+    process = training.start()
+    training.wait_for_epoch(2, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == status
+    assert "stopped by" in errors
+    assert "Traceback" not in errors
+    assert training.record().status == "interrupted"
+    assert training.mlflow_status() == "KILLED"
+    training.finish()
 
 
 def test_a_trial_killed_twice_goes_on(training: Training) -> None:

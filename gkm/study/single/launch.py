@@ -219,11 +219,7 @@ def _train_on_workers(
     signals: StopSignals,
 ) -> None:
     """Train in a thread; this one reads the store meanwhile, and passes on that the workers are to leave."""
-    from ray.exceptions import RayError
-    from ray.train import TrainingFailedError
-
     from gkm.study.execution.session import Raylet, SessionLostError, start_ray
-    from gkm.study.execution.trial_process import last_line
     from gkm.study.execution.workers import fit_on_workers
 
     failures: list[BaseException] = []
@@ -259,11 +255,19 @@ def _train_on_workers(
     if signals.number is not None and not launch.is_trained:
         raise Left("the workers were asked to leave")
     for error in failures:
-        if isinstance(error, TrainingFailedError | RayError):
-            raise InputError(
-                f"training failed on the workers ({last_line(error)}); correct that and start it again"
-            ) from None
-        raise error
+        raise _explained(error)
+
+
+def _explained(error: BaseException) -> BaseException:
+    """What ended the workers, in a sentence if it is an error of Ray's."""
+    from ray.exceptions import RayError
+    from ray.train import TrainingFailedError
+
+    from gkm.study.execution.trial_process import last_line
+
+    if isinstance(error, TrainingFailedError | RayError):
+        return InputError(f"training failed on the workers ({last_line(error)}); correct that and start it again")
+    return error
 
 
 def _follow(
