@@ -1,5 +1,6 @@
 """Photographs restored by a network: the pixels of `restore_image`, and all that the photograph had beside them."""
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -83,12 +84,13 @@ def test_a_photograph_that_does_not_fit_into_memory_is_said(network: Network, mo
         patched.setattr(restoring, "restorer", lambda network: fail)
         with pytest.raises(InputError, match="its 52x41 pixels do not fit into memory; scale it down, or choose"):
             restore(network, photograph())
-    large = photograph(height=600, width=800)
+    large = photograph(height=1500, width=2000)  # so large that its tensors take no memory that was used before
+    before = resource.getrlimit(resource.RLIMIT_DATA)
     with monkeypatch.context() as patched:
         patched.setattr(memory, "available_bytes", lambda: 2_000_000)
-        with pytest.raises(InputError, match="its 800x600 pixels do not fit into memory"):
+        with pytest.raises(InputError, match="its 2000x1500 pixels do not fit into memory"):
             restore(network, large)
-    assert restore(network, large).size == (800, 600)  # the limit is gone
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 def test_what_is_left_is_that_of_the_container_if_that_is_less(monkeypatch, tmp_path: Path) -> None:
