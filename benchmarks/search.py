@@ -5,7 +5,7 @@
     python benchmarks/search.py --study NAME             on the curves of a study that was run, instead of made ones
     python benchmarks/search.py --seeds 5 --budget 8     quicker
 
-Curves of a study of our own, 20 minutes on two cores, none stopped, so that all of them are known to the end:
+Curves of a study of our own, half an hour on two cores, none stopped, so that all of them are known to the end:
 
     gkm sweep --space benchmarks/recorded_space.py --data runs/data/sample --study recorded
 
@@ -132,8 +132,8 @@ def optuna_alone(space: SearchSpace, curves: Curves, budget: int, seed: int, nam
     running: dict[int, tuple[Any, int, Iterator[tuple[float, float]]]] = {}
     now, order, spent, best, steps = 0.0, 0, 0, -math.inf, list[tuple[int, float]]()
     free = set(range(len(curves.settings)))
-    while spent < budget:
-        while len(running) < SLOTS:
+    while spent < budget and (free or running):
+        while len(running) < SLOTS and free:
             trial = study.ask()
             setting = curves.nearest(space.suggest(trial), sorted(free))
             free.remove(setting)
@@ -273,7 +273,15 @@ def load_study(name: str, workspace: Path) -> tuple[Curves, SearchSpace]:
     from gkm.study.record.archive import read_results
     from gkm.study.record.record import RecordPlace
 
-    curves = Curves.from_study(read_results(RecordPlace(str(workspace.resolve() / "studies")), name))
+    found = Curves.from_study(read_results(RecordPlace(str(workspace.resolve() / "studies")), name))
+    whole = [setting for setting in range(len(found.settings)) if found.is_whole(setting)]
+    curves = Curves(
+        [found.settings[setting] for setting in whole],
+        [found.runs[setting] for setting in whole],
+        epochs=found.epochs,
+        objective=found.objective,
+        base=found.base,
+    )
     return curves, guess_space(curves)
 
 
