@@ -251,7 +251,8 @@ def table(rows: dict[str, np.ndarray[Any, Any]], at: np.ndarray[Any, Any], marks
 
 def draw(results: dict[str, dict[str, np.ndarray[Any, Any]]], at: dict[str, Any], epochs: int, path: Path) -> None:
     """Median regret over cost; a panel for each surface."""
-    figure, axes = plt.subplots(1, len(results), figsize=(4.6 * len(results), 4), layout="constrained", squeeze=False)
+    size = (max(6.0, 4.6 * len(results)), 4)
+    figure, axes = plt.subplots(1, len(results), figsize=size, layout="constrained", squeeze=False)
     for axis, (surface, rows) in zip(axes[0], results.items(), strict=True):
         for name, values in rows.items():
             ours_or_not = "-" if name.startswith("gkm") else "--"
@@ -264,7 +265,12 @@ def draw(results: dict[str, dict[str, np.ndarray[Any, Any]]], at: dict[str, Any]
         axis.set_xlim(0.5, None)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0][0].set_ylabel("median regret, dB")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
+    figure.legend(
+        *axes[0][0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(5, 1 + 2 * len(results)),
+        fontsize=8,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 

@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import random
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from gkm.tracking.health import check, explained
 
 LOCKED_SECONDS = 120.0
 """How long an operation is tried again while other processes keep the database locked."""
+_PASSING = re.compile(r"is locked|UNIQUE constraint failed: datasets\.|unique constraint \"dataset")
+"""What databases say that is over with the next try."""
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -139,7 +142,10 @@ def experiment_id(uri: str, name: str, artifacts: str | None) -> str:
 
 
 def patiently(operation: Any, *arguments: Any, **keywords: Any) -> Any:
-    """The result of `operation`, tried again for `LOCKED_SECONDS` while another process has the database locked."""
+    """The result of `operation`, tried again for `LOCKED_SECONDS` while another process has the database locked.
+
+    Also where another process named the same data set at the same moment: the next try finds it named.
+    """
     from mlflow.exceptions import MlflowException
 
     deadline = time.monotonic() + LOCKED_SECONDS
@@ -148,7 +154,7 @@ def patiently(operation: Any, *arguments: Any, **keywords: Any) -> Any:
         try:
             return operation(*arguments, **keywords)
         except MlflowException as error:
-            if "is locked" not in str(error) or time.monotonic() > deadline:
+            if not _PASSING.search(str(error)) or time.monotonic() > deadline:
                 raise
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause = min(2 * pause, 2.0)

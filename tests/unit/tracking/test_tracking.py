@@ -410,3 +410,29 @@ def test_processes_that_start_at_once_share_one_new_store(tmp_path: Path, monkey
     assert [record.number for record in records] == [0, *numbers]
     assert records[0].run_id == shared
     assert all([entry["epoch"] for entry in record.history] == list(range(40)) for record in records[1:])
+
+
+def test_two_processes_may_name_a_data_set_at_the_same_moment(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both find none and add it; the later one hears that it is there, and tries again."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    log_inputs, tries = SqlAlchemyStore.log_inputs, []
+
+    def overtaken(self: SqlAlchemyStore, run_id: str, *arguments: object, **keywords: object) -> None:
+        tries.append(run_id)
+        if len(tries) == 1:
+            log_inputs(self, first.info.run_id, *arguments, **keywords)
+            said = "UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest"
+            raise MlflowException(f"(sqlite3.IntegrityError) {said}")
+        log_inputs(self, run_id, *arguments, **keywords)
+
+    first, second = (tracking.client.create_run(tracking.experiment_id) for _ in range(2))
+    monkeypatch.setattr(SqlAlchemyStore, "log_inputs", overtaken)
+    tracking.log_inputs(second.info.run_id, [DataInput("sample", "0123", "/data/sample", "test")])
+    assert tries == [second.info.run_id] * 2
+    for run in (first, second):
+        (used,) = tracking.client.get_run(run.info.run_id).inputs.dataset_inputs
+        assert (used.dataset.name, used.dataset.digest) == ("sample", "0123")
