@@ -107,6 +107,7 @@ def test_a_stopped_trial_goes_on_from_its_checkpoint(workspace: Path, tmp_path: 
     assert list(done.history[:2]) == state["history"]
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_go_on_from_it(workspace: Path, tmp_path: Path) -> None:
     place = workspace / "studies" / "s" / "trials" / "00002"
     config = read_results(RecordPlace(str(workspace / "studies")), "s").trials[2].config

@@ -85,6 +85,7 @@ def test_the_job_ends_in_a_challenger_and_a_page_and_says_where(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_finished_job_run_again_trains_and_registers_nothing(
     job: Job, done: subprocess.CompletedProcess[str]
 ) -> None:
@@ -111,6 +112,7 @@ def test_noise_is_measured_and_appears_in_the_report(job: Job, done: subprocess.
     assert "σ = 3" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_challenger_is_promoted_on_test_evidence_or_refused_with_figures(
     job: Job, done: subprocess.CompletedProcess[str]
 ) -> None:

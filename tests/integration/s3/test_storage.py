@@ -23,7 +23,7 @@ assert _SPEC.loader
 contract = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(contract)
 
-pytestmark = pytest.mark.s3
+pytestmark = [pytest.mark.s3, pytest.mark.slow]
 
 SEVERAL_PARTS = 2 * s3.MULTIPART_BYTES + 12345
 

@@ -81,6 +81,7 @@ def _lines(table: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
 
 
+@pytest.mark.slow
 def test_every_row_is_measured_beside_the_published_one_and_twice_the_same(
     invoke, workspace: Path, dpd: Path, models: list[str]
 ) -> None:

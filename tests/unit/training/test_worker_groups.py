@@ -114,6 +114,7 @@ def _assert_scored_in_order(data: Path, size: int, result: Result) -> None:
     assert sum(score.psnr for score in scores) / 3 == pytest.approx(result["history"][best - 1]["val/psnr"], rel=1e-12)
 
 
+@pytest.mark.slow
 def test_two_workers_train_the_same_network_as_one(data: Path, alone: dict[str, Result]) -> None:
     group = _together(data, 2, {"whole": {}})
     _assert_group_agrees([worker["whole"] for worker in group])
@@ -159,6 +160,7 @@ def test_four_workers_train_the_same_network_as_one(data: Path, alone: dict[str,
     _assert_scored_in_order(data, 4, group[0]["whole"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("run", RUNS)
 def test_pieces_give_the_same_network(data: Path, alone: dict[str, Result], run: str, pieces: int) -> None:

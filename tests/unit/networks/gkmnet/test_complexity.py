@@ -24,6 +24,7 @@ def test_release_at_the_papers_size():
     assert complexity.executed_macs < 0.85 * complexity.macs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "gflops", "millions", "tolerance"),
     [

@@ -76,6 +76,7 @@ def alone(config, folder, epochs):
     return losses, one.network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [
