@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gkm.errors import InputError
 from gkm.registry.challengers import register
-from gkm.tracking import Tracking
+from gkm.tracking import NOTE, Tracking
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def import_model(tracking: Tracking, file: Path, kind: str, *, source: str = "",
     run_id = str(run.info.run_id)
     told = f"The checkpoint `{file.name}` of **{kind}**, as its authors released it. Licence: {tags['gkm.licence']}."
     whence = f"From {tags['gkm.source']}, SHA-256 {digest}."
-    tracking.set_tags(run_id, {**tags, "mlflow.note.content": f"{told}\n\n{whence}"})
+    tracking.set_tags(run_id, {**tags, NOTE: f"{told}\n\n{whence}"})
     with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:
         weights = save_weights(network, Path(temporary))
         version = register(tracking, run_id, weights, tags=tags, summary=f"{kind} as its authors released it.")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gkm.errors import InputError
-from gkm.tracking import Tracking
+from gkm.tracking import NOTE, Tracking
 from gkm.tracking.address import is_server
 from gkm.tracking.store import only_process
 
@@ -28,7 +28,7 @@ _DESCRIPTION = (
     "version was trained on them, in; the restored photograph out."
 )
 _NOTE = {
-    "mlflow.note.content": f"What happened to the registered model {REGISTERED_NAME}, one parameter an event: "
+    NOTE: f"What happened to the registered model {REGISTERED_NAME}, one parameter an event: "
     "`gkm registry history` shows it. This run decides who is champion; do not delete it."
 }
 """Description of the run."""

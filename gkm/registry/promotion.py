@@ -21,7 +21,7 @@ from gkm.registry.judging import Promotion, Scores, judge
 from gkm.registry.measuring import Measured, Watch, measure
 from gkm.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Standing
 from gkm.registry.versions import REGISTERED_NAME
-from gkm.tracking import DataInput, Tracking, link_scores
+from gkm.tracking import NOTE, DataInput, Tracking, link_scores
 
 if TYPE_CHECKING:
     from gkm.data.reading.cache import NodeCache
@@ -223,7 +223,7 @@ def _keep(tracking: Tracking, found: Promotion) -> str:
         "gkm.version": str(found.version),
         "gkm.opponent": found.opponent,
         "gkm.verdict": "passed" if found.promoted else "failed",
-        "mlflow.note.content": with_promotion("", f"{found.reason}.", _rows(found)),
+        NOTE: with_promotion("", f"{found.reason}.", _rows(found)),
     }
     run_id = str(tracking.create(name, tags).info.run_id)
     tracking.log_metrics(run_id, {f"test/opponent_{key}": value for key, value in found.opponent_scores.items()})

@@ -12,12 +12,12 @@ from gkm import storage
 from gkm.study.insight.insight import importances, rung_survival
 from gkm.study.record.export import export_study
 from gkm.study.record.results import StudyResults
-from gkm.tracking import Tracking
+from gkm.tracking import NOTE, Tracking
 
 FOLDER = "report"
 TRIALS = "trials.parquet"
 INSIGHT = "insight.json"
-_NOTE, _VERDICT = "mlflow.note.content", "**Verdict.**"
+_VERDICT = "**Verdict.**"
 
 
 def keep(tracking: Tracking, study: StudyResults, page: Path, beside: Sequence[str] = ()) -> None:
@@ -41,9 +41,9 @@ def describe(tracking: Tracking, study: StudyResults, sentences: Sequence[str]) 
     """Have the description of the study's run say the verdict, in place of an earlier one. Without a run, nothing."""
     if not study.run_id:
         return
-    first, *others = tracking.tags(study.run_id).get(_NOTE, f"Study **{study.name}**.").split("\n\n")
+    first, *others = tracking.tags(study.run_id).get(NOTE, f"Study **{study.name}**.").split("\n\n")
     rest = [paragraph for paragraph in others if not paragraph.startswith(_VERDICT)]
-    tracking.set_tags(study.run_id, {_NOTE: "\n\n".join([first, f"{_VERDICT} {' '.join(sentences)}", *rest])})
+    tracking.set_tags(study.run_id, {NOTE: "\n\n".join([first, f"{_VERDICT} {' '.join(sentences)}", *rest])})
 
 
 def _insight(study: StudyResults) -> dict[str, Any]:

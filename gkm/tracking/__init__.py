@@ -5,11 +5,12 @@ from gkm.tracking.environment import environment_tags
 from gkm.tracking.health import TrackingAwayError, as_away, is_missing
 from gkm.tracking.models import ModelFiles, link_scores, log_model
 from gkm.tracking.records import SEARCHED_PREFIX, Status, StudyRun, TrialRecord, to_text
-from gkm.tracking.runs import DataInput, Point, clean
+from gkm.tracking.runs import NOTE, DataInput, Point, clean, training_inputs
 from gkm.tracking.store import default_tracking_uri
 from gkm.tracking.studies import Tracking, TrialRun, open_tracking
 
 __all__ = [
+    "NOTE",
     "SEARCHED_PREFIX",
     "DataInput",
     "ModelFiles",
@@ -30,4 +31,5 @@ __all__ = [
     "open_tracking",
     "redacted",
     "to_text",
+    "training_inputs",
 ]

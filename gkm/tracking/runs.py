@@ -17,6 +17,8 @@ _LONGEST_TAG = 5000
 _LONGEST_PARAMETER = 6000
 _BATCH = 100
 """MLflow takes at most so many parameters or tags in one call."""
+NOTE = "mlflow.note.content"
+"""Tag that MLflow's pages show as the description of a run."""
 FRONT = ("arm", "kind", "phase", "status", "study", "verdict")
 """Tags that runs carry without the prefix "gkm." as well: those that a user of MLflow's pages filters and groups by."""
 _NO_EPOCH = ("test/", "val/blurred_")
@@ -44,6 +46,12 @@ class DataInput(NamedTuple):
     """Where it lies."""
     context: str
     """What it was used for, such as "training"."""
+
+
+def training_inputs(name: str, fingerprint: str, place: str) -> list[DataInput]:
+    """What a training uses of the data set called `name`: its photographs to train and to validate on."""
+    splits = (("train", "training"), ("validation", "validation"))
+    return [DataInput(f"{name} {split}", fingerprint, place, context) for split, context in splits]
 
 
 class Runs(Artifacts):

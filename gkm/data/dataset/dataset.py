@@ -25,6 +25,11 @@ class Dataset:
         """See `Manifest.fingerprint`."""
         return self.manifest.fingerprint
 
+    @property
+    def name(self) -> str:
+        """How to speak of it: what it was made from, such as "sample"; "data" where that is not known."""
+        return str(self.manifest.source.get("kind", "")) or "data"
+
     def entries(self, split: Split) -> tuple[PairEntry, ...]:
         """All pairs of a split; InputError if it has none."""
         self.manifest.require(split, self.place)

@@ -168,7 +168,7 @@ def open_mirror(study: Study, record: Record, dataset: Dataset, said: Callable[[
         objectives=study.space.objectives,
         data=study.data,
         data_fingerprint=dataset.fingerprint,
-        data_name=str(dataset.manifest.source.get("kind", "")) or "data",
+        data_name=dataset.name,
         planned=dict(record.attributes.get("gkm:planned", {})),
         blurred={key: sum(values) / len(values) for key, values in means.items() if values},
         seeds=len(study.space.training_seeds),

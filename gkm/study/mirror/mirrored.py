@@ -29,7 +29,7 @@ from gkm.study.mirror.projection import (
 )
 from gkm.study.mirror.read_back import foreign
 from gkm.study.record.results import StudyResults, TrialRow
-from gkm.tracking import DataInput, Point, Tracking, clean
+from gkm.tracking import NOTE, Point, Tracking, clean, training_inputs
 from gkm.tracking.records import MLFLOW_STATUS
 
 _FILES = "files: "
@@ -178,7 +178,7 @@ class MirroredStudy:
         links = [f"[All runs of this study]({runs_link(experiment, self.facts.name)})"]
         if (best := look.tags.get("gkm.best_run")) is not None:
             links.append(f"[Its best run](#/experiments/{experiment}/runs/{best})")
-        look.tags["mlflow.note.content"] += f"\n\n{' · '.join(links)}"
+        look.tags[NOTE] += f"\n\n{' · '.join(links)}"
         self._bring(self.parent, look, ())
 
     def look_again(self) -> None:
@@ -254,18 +254,12 @@ class MirroredStudy:
             self.tracking.client.update_run(run.id, name=look.name)
             run.name = look.name
         if self.facts.data_fingerprint and not run.has_data:
-            self.tracking.log_inputs(run.id, self._data())
+            inputs = training_inputs(self.facts.data_name, self.facts.data_fingerprint, self.facts.data)
+            self.tracking.log_inputs(run.id, inputs)
             run.has_data = True
         if run.status != MLFLOW_STATUS[look.status]:
             self.tracking.mark(run.id, look.status, look.ended)
             run.status = MLFLOW_STATUS[look.status]
-
-    def _data(self) -> list[DataInput]:
-        facts = self.facts
-        return [
-            DataInput(f"{facts.data_name} {split}", facts.data_fingerprint, facts.data, context)
-            for split, context in (("train", "training"), ("validation", "validation"))
-        ]
 
     def _tag(self, run: _Run, tags: Mapping[str, str]) -> None:
         new = {key: value for key, value in clean(tags).items() if run.tags.get(key) != value}

@@ -49,7 +49,7 @@ def study_note(facts: StudyFacts, results: StudyResults | None) -> str:
     told = [f"Study **{facts.name}** ({facts.kind}): {goals}."]
     told += ["It is being run."] if results is None else _ended(facts, results)
     told += [f"| setting | values |\n|---|---|\n{varied}"] if varied else []
-    blurred = facts.blurred.get("val/blurred_psnr")
+    blurred = _blurred(facts)
     floor = "" if blurred is None else f", validation photographs as they are: {blurred:.2f} dB"
     told.append(f"Data: `{redacted(facts.data)}` ({facts.data_fingerprint}){floor}.")
     kept = f" It is kept here, too, as the artifact `{_ARTIFACT}`." if results is not None else ""
@@ -62,6 +62,13 @@ def runs_link(experiment_id: str, study: str) -> str:
     return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&searchFilter={wanted}"
 
 
+def gain_text(psnr: float | None, blurred: float | None) -> str:
+    """What a mean PSNR in dB gains over that of the blurred photographs; empty where one of them is not known."""
+    if psnr is None or blurred is None:
+        return ""
+    return f", {psnr - blurred:+.2f} dB over the blurred input ({blurred:.2f} dB)"
+
+
 def _came_of(facts: StudyFacts, row: TrialRow) -> str:
     """The status of a trial and its score, in a sentence or two."""
     why = f": {row.reason}" if row.reason else ""
@@ -70,7 +77,7 @@ def _came_of(facts: StudyFacts, row: TrialRow) -> str:
     if best is None:
         return f"{state} Not validated."
     score = facts.objectives[0].text(row.score)
-    gained = _gain(facts, row.value("val/psnr"))
+    gained = gain_text(row.value("val/psnr"), _blurred(facts))
     return f"**{score}** on validation at epoch {int(best['epoch'])}{gained}. {state}"
 
 
@@ -97,14 +104,11 @@ def _score(facts: StudyFacts, setting: SettingRow) -> str:
     how = f"the mean of {len(judged)} {fresh}s" if len(judged) > 1 else f"by one {fresh}"
     score = facts.objectives[0].text(fmean(row.score for row in judged))
     psnr = [value for row in judged if (value := row.value("val/psnr")) is not None]
-    return f"**{score}** on validation, {how}{_gain(facts, fmean(psnr) if psnr else None)}"
+    return f"**{score}** on validation, {how}{gain_text(fmean(psnr) if psnr else None, _blurred(facts))}"
 
 
-def _gain(facts: StudyFacts, psnr: float | None) -> str:
-    blurred = facts.blurred.get("val/blurred_psnr")
-    if psnr is None or blurred is None:
-        return ""
-    return f", {psnr - blurred:+.2f} dB over the blurred input ({blurred:.2f} dB)"
+def _blurred(facts: StudyFacts) -> float | None:
+    return facts.blurred.get("val/blurred_psnr")
 
 
 def _values(row: TrialRow) -> str:

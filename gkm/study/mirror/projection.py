@@ -17,7 +17,7 @@ from gkm.study.mirror.facts import StudyFacts
 from gkm.study.mirror.notes import setting_note, study_note, trial_note
 from gkm.study.record.results import StudyResults, TrialRow
 from gkm.study.record.statuses import ENDED, IN_ORDER, SCORED
-from gkm.tracking import SEARCHED_PREFIX, Point, Status, to_text
+from gkm.tracking import NOTE, SEARCHED_PREFIX, Point, Status, to_text
 
 NOT_METRICS = ("epoch", "time", "note")
 EPOCHS_TAG, WEIGHTS_TAG, FILES_TAG = "gkm.epochs", "gkm.weights_epoch", "gkm.files_epoch"
@@ -62,7 +62,7 @@ def trial_look(facts: StudyFacts, row: TrialRow, parent: str) -> Look:
         "gkm.phase": row.phase,
         "gkm.searched": _searched(row),
         "gkm.fingerprint": row.config.fingerprint(),
-        "mlflow.note.content": trial_note(facts, row),
+        NOTE: trial_note(facts, row),
     }
     if row.arm is not None:
         tags["gkm.arm"] = row.arm
@@ -97,7 +97,7 @@ def setting_look(facts: StudyFacts, rows: Sequence[TrialRow], parent: str) -> Lo
         **_common(facts, "setting", "running", None, parent),
         "gkm.group": str(lead.group),
         "gkm.searched": _searched(lead),
-        "mlflow.note.content": setting_note(facts, lead, members),
+        NOTE: setting_note(facts, lead, members),
     }
     if lead.arm is not None:
         tags["gkm.arm"] = lead.arm
@@ -124,7 +124,7 @@ def study_look(facts: StudyFacts, results: StudyResults | None, run_ids: Mapping
         "gkm.study_kind": facts.kind,
         "gkm.objectives": json.dumps([asdict(objective) for objective in facts.objectives]),
         "gkm.base": facts.base,
-        "mlflow.note.content": study_note(facts, results),
+        NOTE: study_note(facts, results),
     }
     parameters = _varied(facts.parameters)
     metrics = {**facts.blurred, **{f"planned/{key}": value for key, value in facts.planned.items()}}

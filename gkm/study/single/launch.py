@@ -27,8 +27,8 @@ from gkm.study.single.following import Follower, Unwatched, Watcher
 from gkm.study.single.initial import Initial
 from gkm.study.single.repeating import DATA, LOCATION, REPEATS
 from gkm.study.single.signals import StopSignals
-from gkm.study.single.telling import NOTE, close, finish, note, run_name
-from gkm.tracking import DataInput, Tracking, TrackingAwayError, TrialRecord, TrialRun, environment_tags
+from gkm.study.single.telling import close, finish, note, run_name
+from gkm.tracking import NOTE, Tracking, TrackingAwayError, TrialRecord, TrialRun, environment_tags, training_inputs
 from gkm.training.context import LocalContext, best_device
 from gkm.training.course.arithmetic import refuse_precision
 from gkm.training.course.divergence import TrainingDivergedError
@@ -131,16 +131,9 @@ class Launch:
             tags={**tags, NOTE: note(self, "running")},
             run_name=run_name(self),
         )
-        splits = (("train", "training"), ("validation", "validation"))
-        fingerprint = self.dataset.fingerprint
-        inputs = [DataInput(f"{self.data_name} {split}", fingerprint, self.data, used) for split, used in splits]
+        inputs = training_inputs(self.dataset.name, self.dataset.fingerprint, self.data)
         self.tracking.log_inputs(run.run_id, inputs)
         return run
-
-    @property
-    def data_name(self) -> str:
-        """How to speak of the data set."""
-        return str(self.dataset.manifest.source.get("kind", "")) or "data"
 
     @cached_property
     def blurred(self) -> dict[str, float]:

@@ -8,11 +8,10 @@ from typing import Protocol
 
 from gkm.config import TrialConfig
 from gkm.data.dataset.dataset import Dataset
+from gkm.study.mirror.notes import gain_text
 from gkm.study.single.initial import Initial
-from gkm.tracking import Status, Tracking, TrialRun, to_text
+from gkm.tracking import NOTE, Status, Tracking, TrialRun, to_text
 
-NOTE = "mlflow.note.content"
-"""The tag that MLflow shows as the description of a run."""
 _MOST = 12
 """Settings that a description lists."""
 History = Sequence[Mapping[str, float]]
@@ -27,9 +26,6 @@ class Told(Protocol):
 
     @property
     def dataset(self) -> Dataset: ...
-
-    @property
-    def data_name(self) -> str: ...
 
     @property
     def initial(self) -> Initial | None: ...
@@ -47,7 +43,7 @@ class Told(Protocol):
 def run_name(launch: Told) -> str:
     """Such as "gkmnet on sample, 20 epochs, seed 0"."""
     training = launch.config.training
-    return f"{launch.config.model.kind} on {launch.data_name}, {training.epochs} epochs, seed {training.seed}"
+    return f"{launch.config.model.kind} on {launch.dataset.name}, {training.epochs} epochs, seed {training.seed}"
 
 
 def note(
@@ -64,15 +60,14 @@ def note(
     """
     first = "random weights" if launch.initial is None else launch.initial.source
     again = f" It repeats the run {launch.repeats}." if launch.repeats else ""
-    data = f"{launch.data_name} ({launch.dataset.fingerprint})"
+    data = f"{launch.dataset.name} ({launch.dataset.fingerprint})"
     told = [f"Trains **{launch.config.model.kind}** on {data}, by itself, from {first}.{again}"]
     why = f": {reason}" if reason else ""
     state = f"{status.capitalize()} after {int(history[-1]['epoch']) if history else 0} epochs{why}."
     scored = [metrics for metrics in history if "val/psnr" in metrics]
     if scored:
         best = max(scored, key=lambda metrics: metrics["val/psnr"])
-        floor = (blurred or {}).get("psnr")
-        gain = "" if floor is None else f", {best['val/psnr'] - floor:+.2f} dB over the blurred input ({floor:.2f} dB)"
+        gain = gain_text(best["val/psnr"], (blurred or {}).get("psnr"))
         state = f"**{best['val/psnr']:.2f} dB** on validation at epoch {int(best['epoch'])}{gain}. {state}"
     told += [state, _settings(launch.config)]
     if status == "finished":
