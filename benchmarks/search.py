@@ -307,10 +307,8 @@ def main() -> None:
     if python is not None and not python.exists():
         python = None
     start = time.monotonic()
-    if options.study:
-        tables = {options.study: load_study(options.study, options.workspace)}
-    else:
-        tables = {name: curves for name, curves in made().items() if name in options.surfaces}
+    study = options.study
+    tables = {study: load_study(study, options.workspace)} if study else made(options.surfaces)
     names = [name for name in COLOURS if (python or name not in SYNE_TUNE) and name.startswith(options.only or "")]
     print(
         f"{describe()}; {options.seeds} seeds ({options.slow_seeds} of {' and '.join(sorted(SLOW))}), {SLOTS} slots, "

@@ -11,7 +11,7 @@ is its value after all epochs; the best of the table is the optimum.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,10 +87,7 @@ def conditional(settings: Settings, random: np.random.Generator) -> tuple[Array,
     return _curve(top, pace) + noise, _seconds(settings, random)
 
 
-def made() -> dict[str, tuple[Curves, SearchSpace]]:
-    """All surfaces, as tables, with what is searched."""
+def made(names: Sequence[str] = tuple(SPACES)) -> dict[str, tuple[Curves, SearchSpace]]:
+    """The surfaces called so, as tables, with what is searched."""
     formulas = {"crossing": crossing, "noisy": noisy, "conditional": conditional}
-    return {
-        name: (Curves.from_surface(SPACES[name], formula, count=SETTINGS), SPACES[name])
-        for name, formula in formulas.items()
-    }
+    return {name: (Curves.from_surface(SPACES[name], formulas[name], count=SETTINGS), SPACES[name]) for name in names}
