@@ -21,6 +21,10 @@ SOURCES: Mapping[str, str] = {
     "parameters counted on its released code",
     "drbnet": "Ruan, Chen, Li and Lam, Learning to Deblur using Light Field Generated and Real Defocus Images, "
     "CVPR 2022, as listed on paperswithcode.com/paper/learning-to-deblur-using-light-field",
+    "3sdeblur": "Zamir et al., Restormer: Efficient Transformer for High-Resolution Image Restoration, CVPR 2022, as "
+    "listed by github.com/lizhangray/3SDeblur beside its own",
+    "lakdnet": "Ruan, Bemana, Seidel, Myszkowski and Chen, Revisiting Image Deblurring with an Efficient ConvNet, "
+    "arXiv 2302.02234, as listed by github.com/lingyanruan/LaKDNet, without LPIPS",
 }
 """Key in the column "source" -> where the figures stand."""
 LATER = "later"
@@ -47,7 +51,8 @@ class Published:
     psnr: float
     """In dB."""
     ssim: float
-    lpips: float
+    lpips: float | None
+    """None where the source has none."""
     parameters_millions: float | None
     gflops: float | None
     """As the paper counts (docs/fidelity.md)."""
