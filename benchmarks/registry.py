@@ -36,7 +36,8 @@ from gkm.tracking import open_tracking
 ROOT = Path(__file__).parents[1]
 SMALL = (8, 2)
 COMMANDS = {
-    "gkm report STUDY": ("report.py", STUDY),
+    "gkm report STUDY --anew": ("report.py", STUDY, "--anew"),
+    "gkm report STUDY, nothing has changed": ("report.py", STUDY),
     "gkm study list": ("study.py", "list"),
     "gkm registry history": ("registry.py", "history"),
     "gkm registry list": ("registry.py", "list"),

@@ -39,6 +39,7 @@ def main(
             envvar="GKM_LPIPS_WEIGHTS", show_default=False, help="AlexNet weights for LPIPS; left out: searched for."
         ),
     ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Write the page even if nothing has changed since.")] = False,
     workspace: WORKSPACE = DEFAULT_WORKSPACE,
     record: RECORD = None,
     cache: CACHE = None,
@@ -47,14 +48,16 @@ def main(
 ) -> None:
     """Score a study's registered model on the test photographs and write the report page, or compare studies on one.
 
-    Beside the page of a study lie its tables as Markdown, LaTeX and CSV.
+    Beside the page of a study lie its tables as Markdown, LaTeX and CSV. A page that would come out the same is left as
+    it is.
 
     Examples:
       python pipelines/report.py quick
       python pipelines/report.py dpd --data runs/data/dpd --out dpd.html
       python pipelines/report.py quick networks --out both.html
     """
-    from gkm.report import build_overview, report_study
+    from gkm.data.dataset.dataset import open_dataset
+    from gkm.report import current
     from gkm.storage import absolute
     from gkm.study.record.archive import read_results
     from gkm.tracking import open_tracking
@@ -69,23 +72,31 @@ def main(
     found = [read_results(place, name) for name in names]
     pages = {name: workspace / "studies" / name / "report.html" for name in names}
     if len(found) > 1:
+        from gkm.report import build_overview
+
         page = build_overview(found, out or workspace / "studies" / f"{'+'.join(names)}.html", pages)
         return say(f"report: {absolute(page)}")
     (results,) = found
+    dataset, page = open_dataset(absolute(data or workspace / "data" / "sample")), out or pages[results.name]
+    source = current.made_from(results, dataset.fingerprint, tracking, lpips_weights)
+    if not anew and (lines := current.said_if_current(page, source)) is not None:
+        for line in lines:
+            say(line)
+        return say(f"report: {absolute(page)} (as it would be written again; --anew does so)")
+    from gkm.report import report_study
+
     with announced(f"scoring the test photographs of study {results.name}") as watch:
         summary = report_study(
             tracking,
             results,
-            absolute(data or workspace / "data" / "sample"),
-            out or pages[results.name],
+            dataset,
+            page,
             cache=node_cache(cache, cache_limit, workspace),
             lpips_weights=lpips_weights,
             watch=watch,
         )
-    for name, scores in (("blurred", summary.blurred), ("restored", summary.restored)):
-        figures = f"{scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}, LPIPS {scores['lpips']:.3f}"
-        say(f"{summary.photographs} test photographs {name}: {figures}")
-    say(f"gain: {summary.gain:+.2f} dB")
+    for line in summary.lines:
+        say(line)
     say(f"report: {absolute(summary.page)}")
 
 

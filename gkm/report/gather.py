@@ -25,7 +25,7 @@ from gkm.networks import Network
 from gkm.networks.kinds import kind_of
 from gkm.registry import versions
 from gkm.registry.promotion import Watch
-from gkm.report import artifacts
+from gkm.report import artifacts, current
 from gkm.report.baseline import fixed_point_baseline
 from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
 from gkm.report.inside import look_inside
@@ -80,6 +80,15 @@ class ReportSummary:
             f"{self.gain:+.2f} dB over the blurred input."
         )
 
+    @property
+    def lines(self) -> list[str]:
+        """Means before and after, and the gain, to be printed."""
+        lines = []
+        for name, scores in (("blurred", self.blurred), ("restored", self.restored)):
+            figures = f"{scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}, LPIPS {scores['lpips']:.3f}"
+            lines.append(f"{self.photographs} test photographs {name}: {figures}")
+        return [*lines, f"gain: {self.gain:+.2f} dB"]
+
 
 def report_study(
     tracking: Tracking,
@@ -93,7 +102,8 @@ def report_study(
 ) -> ReportSummary:
     """Score the study's registered model on the test photographs of `data` and write the page to `out`.
 
-    The figures go to the study's run, too, as "test/psnr", "test/blurred_psnr" and so on.
+    The figures go to the study's run, too, as "test/psnr", "test/blurred_psnr" and so on. What the page was made from
+    is kept beside it (`gkm.report.current`).
 
     Args:
         cache: see `gkm.data.reading.cache.open_split`.
@@ -142,6 +152,8 @@ def report_study(
     artifacts.keep(tracking, study, page, beside)
     summary = ReportSummary(page, len(photos), blurred, restored)
     artifacts.describe(tracking, study, [*verdict_section(study)["verdict_text"], summary.sentence])
+    source = current.made_from(study, dataset.fingerprint, tracking, lpips_weights)
+    current.remember(out, source, summary.lines, beside)
     return summary
 
 

@@ -70,6 +70,14 @@ class Connection:
         if path is not None and not path.is_file():
             raise InputError(f"{path}: there is no tracking database; run a study first, or correct --workspace")
 
+    def stamp(self) -> tuple[tuple[int, int] | None, ...] | None:
+        """What changes when anything is written to the store: size and time of its files. None where it is no file."""
+        path = sqlite_path(self.uri)
+        if path is None:
+            return None
+        files = (path, path.with_name(f"{path.name}-wal"))
+        return tuple((file.stat().st_size, file.stat().st_mtime_ns) if file.is_file() else None for file in files)
+
     @property
     def is_replaced(self) -> bool:
         """Whether the store's file was deleted or exchanged since this process opened it; see `reopen`."""

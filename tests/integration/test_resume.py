@@ -99,7 +99,7 @@ def test_a_study_killed_twice_ends_like_an_undisturbed_one(tmp_path: Path, tiny_
         assert (ours.number, ours.status, ours.parameters) == (theirs.number, theirs.status, theirs.parameters)
         assert [metrics["epoch"] for metrics in ours.history] == list(range(1, ours.epochs + 1))
         assert [metrics["val/psnr"] for metrics in ours.history] == [metrics["val/psnr"] for metrics in theirs.history]
-    assert resumed.ranked()[0].number == undisturbed.ranked()[0].number
+    assert resumed.ranked[0].number == undisturbed.ranked[0].number
 
     tracking = open_tracking(tmp_path / "b", f"sqlite:///{tmp_path / 'b'}/mlflow.db")
     for trial in resumed.trials:

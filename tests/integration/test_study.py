@@ -115,7 +115,7 @@ def test_the_best_settings_are_confirmed_with_fresh_seeds(first: tuple[Study, Ou
     assert [trial.status for trial in confirmed] == ["finished", "finished"]
     assert results.winner is not None
     assert results.winner.confirmed == max(trial.score for trial in confirmed)
-    assert {trial.group for trial in confirmed} == {setting.number for setting in results.ranked()[:2]}
+    assert {trial.group for trial in confirmed} == {setting.number for setting in results.ranked[:2]}
 
 
 def test_the_best_weights_of_the_best_trial_can_be_loaded_from_its_run(

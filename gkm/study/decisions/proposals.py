@@ -120,7 +120,7 @@ class Proposals:
         """Have the `most` best settings trained with fresh seeds; their numbers, none where that was done before."""
         results = self.record.results()
         best: list[SettingRow] = []
-        for setting in results.ranked():
+        for setting in results.ranked:
             if len(best) < most and all(setting.lead.parameters != other.lead.parameters for other in best):
                 best.append(setting)  # a search may draw the same settings twice
         if len(best) < 2:

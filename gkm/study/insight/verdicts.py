@@ -164,7 +164,7 @@ def arm_verdicts(results: StudyResults) -> list[ArmVerdict]:
 def setting_rows(results: StudyResults) -> list[SettingMean]:
     """The settings that were trained with several seeds, best first."""
     rows = []
-    for setting in results.ranked():
+    for setting in results.ranked:
         if len(setting.trials) > 1:
             searched, fresh = _finite(setting.scores("search")), _finite(setting.scores("confirm"))
             rows.append(SettingMean(setting, _mean(searched), len(searched), _mean(fresh), len(fresh)))
@@ -173,7 +173,7 @@ def setting_rows(results: StudyResults) -> list[SettingMean]:
 
 def confirmation(results: StudyResults) -> Confirmation | None:
     """How the best settings did with fresh seeds; None where none were trained to the end with any."""
-    objective, ranked = results.objectives[0], results.ranked()
+    objective, ranked = results.objectives[0], results.ranked
     sign = 1 if objective.mode == "max" else -1
     found = []
     for setting in ranked:

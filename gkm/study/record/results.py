@@ -1,9 +1,13 @@
-"""The record of a study in; all its trials as one immutable table out."""
+"""The record of a study in; all its trials as one immutable table out.
+
+What follows from a table is worked out once: pages of studies of thousands of trials ask for it for every trial.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
@@ -48,7 +52,7 @@ class TrialRow:
     metric: str = PSNR.metric
     mode: Literal["max", "min"] = "max"
 
-    @property
+    @cached_property
     def best_epoch(self) -> dict[str, float] | None:
         """The epoch whose weights were kept; None before the first validation."""
         scored = [metrics for metrics in self.history if self.metric in metrics]
@@ -57,7 +61,7 @@ class TrialRow:
         sign = 1 if self.mode == "max" else -1
         return max(scored, key=lambda metrics: sign * metrics[self.metric])
 
-    @property
+    @cached_property
     def score(self) -> float:
         """The first objective at the best epoch; the worst possible value before the first validation."""
         best = self.best_epoch
@@ -106,7 +110,7 @@ class SettingRow:
         scores = self.scores(phase)
         return fmean(scores) if scores else None
 
-    @property
+    @cached_property
     def judged(self) -> tuple[TrialRow, ...]:
         """The trials that speak for the setting: those of fresh seeds, else those that ended, else all with a score."""
         scored = tuple(t for t in self.trials if t.best_epoch is not None and t.status != "failed")
@@ -162,7 +166,7 @@ class StudyResults:
     def mode(self) -> str:
         return self.objectives[0].mode
 
-    @property
+    @cached_property
     def settings(self) -> tuple[SettingRow, ...]:
         """Trials grouped by setting, by number."""
         groups: dict[int, list[TrialRow]] = {}
@@ -171,7 +175,8 @@ class StudyResults:
         ordered = (sorted(group, key=lambda t: (t.phase == "confirm", t.number)) for group in groups.values())
         return tuple(SettingRow(tuple(group)) for group in sorted(ordered, key=lambda group: group[0].group))
 
-    def ranked(self) -> list[SettingRow]:
+    @cached_property
+    def ranked(self) -> tuple[SettingRow, ...]:
         """Settings by their mean over the search's seeds, best first; those not finished with every seed come after."""
         objective = self.objectives[0]
         sign = -1 if objective.mode == "max" else 1
@@ -183,9 +188,9 @@ class StudyResults:
             return (len(searched) > 1 and unfinished, sign * fmean(done) if done else float("inf"), setting.number)
 
         scored = [s for s in self.settings if any(t.best_epoch and t.status != "failed" for t in s.trials)]
-        return sorted(scored, key=key)
+        return tuple(sorted(scored, key=key))
 
-    @property
+    @cached_property
     def winner(self) -> SettingRow | None:
         """The best setting: by the fresh seeds of the confirmation where there are any, else by the search."""
         objective = self.objectives[0]
@@ -193,10 +198,9 @@ class StudyResults:
         if confirmed:
             sign = 1 if objective.mode == "max" else -1
             return max(confirmed, key=lambda s: (sign * (s.confirmed or 0.0), -s.number))
-        ranked = self.ranked()
-        return ranked[0] if ranked else None
+        return self.ranked[0] if self.ranked else None
 
-    @property
+    @cached_property
     def best(self) -> TrialRow | None:
         """The trial to register: of the winning setting the one whose kept weights score best."""
         if self.winner is None:
@@ -205,8 +209,8 @@ class StudyResults:
         sign = 1 if self.mode == "max" else -1
         return max(scored, key=lambda trial: (sign * trial.score, -trial.number), default=None)
 
-    @property
-    def front(self) -> list[TrialRow]:
+    @cached_property
+    def front(self) -> tuple[TrialRow, ...]:
         """The trials that no other one beats in all objectives; for one objective the best alone."""
         points: dict[int, list[float]] = {}
         for trial in self.trials:
@@ -214,9 +218,9 @@ class StudyResults:
             if trial.status in SCORED and None not in values:
                 points[trial.number] = [value for value in values if value is not None]
         by_number = {trial.number: trial for trial in self.trials}
-        return [by_number[number] for number in pareto_front(points, self.objectives)] if points else []
+        return tuple(by_number[number] for number in pareto_front(points, self.objectives)) if points else ()
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[str, ...]:
         """Dotted paths of the searched settings, in the order of the first trial that has each."""
         return tuple(dict.fromkeys(path for trial in self.trials for path in trial.parameters))

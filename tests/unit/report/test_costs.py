@@ -26,7 +26,7 @@ def test_trials_lie_by_their_score_and_their_multiply_adds(study: StudyResults) 
     known = {trial.number: trial.value("multiply_adds") for trial in found.trials}
     assert known[1] == costs.pixel_cost(study.trials[1].config.model).macs
     cheapest = min(known, key=lambda number: known[number] or 0.0)
-    assert {found.front[-1].number, found.front[0].number} == {cheapest, study.ranked()[0].number}
+    assert {found.front[-1].number, found.front[0].number} == {cheapest, study.ranked[0].number}
 
 
 def test_what_the_record_knows_is_not_counted_again(study: StudyResults, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ def test_what_the_record_knows_is_not_counted_again(study: StudyResults, monkeyp
     found = costs.with_costs(dataclasses.replace(study, trials=(study.trials[0], known, *study.trials[2:])))
     counted = {trial.number: trial.complexity["multiply_adds"] for trial in found.trials}
     assert counted.pop(1) == 12.0
-    best = next(setting.number for setting in study.ranked() if setting.number != 1)
+    best = next(setting.number for setting in study.ranked if setting.number != 1)
     assert list(counted) == [best], "beyond the limit the best are counted"
 
 

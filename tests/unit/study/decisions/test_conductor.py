@@ -300,10 +300,10 @@ def test_the_best_settings_are_confirmed_with_fresh_seeds_and_decide_the_winner(
     space = search(base, trials=6, confirm=3, confirm_seeds=2, seeds=(0,), stopping=NoStopping())
     results = driver.run(space)
     confirmed = [trial for trial in results.trials if trial.phase == "confirm"]
-    lucky = results.ranked()[0]
+    lucky = results.ranked[0]
     assert lucky.lead.parameters["model.num_kernels"] == 5
     assert sorted(trial.seed for trial in confirmed) == [1, 1, 1, 2, 2, 2]
-    assert {trial.group for trial in confirmed} == {setting.number for setting in results.ranked()[:3]}
+    assert {trial.group for trial in confirmed} == {setting.number for setting in results.ranked[:3]}
     assert all(trial.status == "finished" for trial in confirmed)
     best = max((s for s in results.settings if s.confirmed), key=lambda s: (s.confirmed, -s.number))
     assert results.winner == best
