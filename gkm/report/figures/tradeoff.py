@@ -151,5 +151,10 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 
 def _name(axes: Any, text: str) -> None:
-    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    """Title a panel, without what follows the last commas where the whole is too long."""
+    shown = text
+    while len(shown) > _LONGEST and ", " in shown:
+        shown = shown.rpartition(", ")[0]
+    if len(shown) > _LONGEST:
+        shown = f"{shown[: _LONGEST - 1]}…"
     axes.set_title(shown, loc="left", fontsize=10, parse_math=False)

@@ -48,6 +48,9 @@ def test_a_long_name_of_a_data_set_is_cut() -> None:
     root = ElementTree.fromstring(str(tradeoff(MARKS, [], [], where="$" + 100 * "x")))
     (title,) = (text for text in _texts(root) if text.startswith("Measured here"))
     assert title.endswith("x…")
+    described = "6 test photographs, the embedded sample, real photographs with simulated defocus"
+    root = ElementTree.fromstring(str(tradeoff(MARKS, [], [], where=described)))
+    assert "Measured here: 6 test photographs, the embedded sample" in _texts(root)
 
 
 @pytest.mark.parametrize("values", [[25.1, 25.1, 25.1], [1.0, 5.0, 1.2, 0.9], [3.0], []])
