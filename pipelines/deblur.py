@@ -9,7 +9,7 @@ import typer
 from gkm.errors import InputError
 from pipelines.terminal.command import run, say, timed_progress
 from pipelines.terminal.deblurred import Report, shown
-from pipelines.terminal.options import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE
+from pipelines.terminal.options import DEFAULT_WORKSPACE, TRACKING_URI, WINDOW, WORKSPACE
 
 if TYPE_CHECKING:
     from gkm.registry import LoadedModel
@@ -44,6 +44,7 @@ def main(
         str | None,
         typer.Option(help="Version, alias or directory of weights; left out: the champion, or else the challenger."),
     ] = None,
+    window: WINDOW = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace restored photographs of before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each photograph.")] = False,
@@ -61,7 +62,7 @@ def main(
       python pipelines/deblur.py photo.jpg --out restored
       python pipelines/deblur.py holiday "more/**/*.tif" --out restored --compare
       python pipelines/deblur.py holiday --out restored --format jpeg --model challenger --json
-      python pipelines/deblur.py photo.tif --out restored --model path/to/weights --overwrite
+      python pipelines/deblur.py photo.tif --out restored --model path/to/weights --window 64 --overwrite
       python pipelines/deblur.py --left photo_L.png --right photo_R.png --out restored
     """
     asked = _asked(photos or [], left or [], right or [], out, form, compare)
@@ -82,7 +83,8 @@ def main(
 
     report.model = load(open_tracking(workspace, tracking_uri), model)
     _check_model(todo[0].files, report.model)
-    network = report.model.model.to(best_device())
+    network = report.model.model if window is None else report.model.model.with_window(window)
+    network = network.to(best_device())
     with shown(todo) as (advance, tell):
         for outcome in restore_all(network, asked.jobs, overwrite=overwrite):
             report.tell(outcome, tell)

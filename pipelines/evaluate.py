@@ -12,6 +12,7 @@ from pipelines.terminal.options import (
     CACHE_LIMIT,
     DEFAULT_WORKSPACE,
     TRACKING_URI,
+    WINDOWS,
     WORKSPACE,
     node_cache,
     noise_levels,
@@ -56,6 +57,7 @@ def main(
     protocol: Annotated[
         str, typer.Option(help="How photographs are scored: gkm, paper, release or ifan; see docs/evaluation.md.")
     ] = "gkm",
+    window: WINDOWS = None,
     published: Annotated[
         str | None, typer.Option(help="Show published figures below: dpd or rtf.", show_default=False)
     ] = None,
@@ -82,6 +84,7 @@ def main(
     Examples:
       python pipelines/evaluate.py
       python pipelines/evaluate.py --model 3 --model small=path/to/weights --model fixed-point --noise paper
+      python pipelines/evaluate.py --model champion --window 64 --window 256
       python pipelines/evaluate.py --data runs/data/dpd --protocol release --published dpd
       python pipelines/evaluate.py --tables --data dpd=runs/data/dpd --model gkmnet=3 --model sram=path/to/weights
     """
@@ -98,7 +101,7 @@ def main(
     if not wanted and not tables:
         wanted = [(None, None)]
     request = Request(
-        subjects=find_subjects(tracking, wanted),
+        subjects=find_subjects(tracking, wanted, window or []),
         places=places,
         noise_sigmas_8bit=sigmas,
         conditions=conditions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,6 +22,9 @@ class NetworkConfig(Settings):
     kind: str
     """Which network it is: "gkmnet", and so on."""
 
+    of_restoring: ClassVar[frozenset[str]] = frozenset()
+    """Settings of how photographs are restored, on which no weight depends: other values take the same weights."""
+
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What the network sees, in the order of its channels."""
@@ -36,3 +39,9 @@ class NetworkConfig(Settings):
     def first_channels(self) -> int:
         """Channels at full resolution, by which the speed of a device is looked up before anything runs."""
         return int(getattr(self, "width", 64))
+
+    def apart_from(self, weights_of: NetworkConfig) -> list[str]:
+        """The settings in which a network with these weights would be another one; none: they fit."""
+        here, there = (settings.model_dump(mode="json") for settings in (self, weights_of))
+        names = [name for name in {**there, **here} if name not in self.of_restoring]
+        return [name for name in names if here.get(name) != there.get(name)]

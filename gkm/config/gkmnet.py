@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -43,6 +43,11 @@ class GKMNetConfig(NetworkConfig):
     """Activation of the coefficient maps: tanh(g), or the release's 2 sigmoid(g) - 1 = tanh(g / 2)."""
     omega: Literal["per_scale", "shared_with_bias"] = "per_scale"
     """The weights omega of equation (9): one set for each scale, or the release's single set with a bias."""
+    window_pixels: Annotated[int | None, Field(ge=16, le=4096)] = None
+    """Where photographs are restored, triplet attention pools over windows of this side, that of training crops, in
+    the place of whole rows and columns (None). No weight depends on it."""
+
+    of_restoring: ClassVar[frozenset[str]] = frozenset({"window_pixels"})
 
     @field_validator("max_kernel_size")
     @classmethod

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gkm.config import Input, LossConfig, NetworkConfig
+from gkm.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,13 @@ class Network(nn.Module):
         It gives the same results as this network in evaluation mode, and cannot be trained.
         """
         return copy.deepcopy(self).eval().requires_grad_(False)
+
+    def with_window(self, pixels: int | None) -> Self:
+        """A copy that pools over windows of `pixels` where this one does so over whole photographs; None: over these.
+
+        Raises InputError for networks that do not pool over whole photographs, and for impossible windows.
+        """
+        raise InputError(f"{self.config.kind}: pools over no whole photographs, so it has no use for windows")
 
     def cost(
         self, outputs: Sequence[Tensor], input_BCHW: Tensor, sharp_B3HW: Tensor, loss: LossConfig, progress: Progress

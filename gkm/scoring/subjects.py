@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -83,17 +83,36 @@ def find_subject(tracking: Tracking, selector: str | None, label: str | None = N
     )
 
 
-def find_subjects(tracking: Tracking, wanted: Sequence[tuple[str | None, str | None]]) -> list[Subject]:
+def find_subjects(
+    tracking: Tracking, wanted: Sequence[tuple[str | None, str | None]], windows: Sequence[int] = ()
+) -> list[Subject]:
     """The subjects of (label, selector) pairs in their order, each once; see `find_subject`.
 
-    Raises InputError where two different models have one label.
+    Networks are followed by themselves with each of `windows` (see `within_windows`). Raises InputError where two
+    different models have one label, and where a network has no use for windows.
     """
     found: dict[str, Subject] = {}
     for label, selector in wanted:
         subject = find_subject(tracking, selector, label)
-        if found.setdefault(subject.label, subject).identity != subject.identity:
-            raise InputError(f"--model {subject.label}=...: is given to two models; give each a label of its own")
+        for one in (subject, *within_windows(subject, windows)):
+            if found.setdefault(one.label, one).identity != one.identity:
+                raise InputError(f"--model {one.label}=...: is given to two models; give each a label of its own")
     return list(found.values())
+
+
+def within_windows(subject: Subject, windows: Sequence[int]) -> list[Subject]:
+    """A network as it is with each of `windows` in the place of its own setting (see `Network.with_window`).
+
+    They have no run, for what is logged there is of the model's own settings. Raises InputError where a network has
+    no use for windows.
+    """
+    if subject.network is None:
+        return []
+    changed = [subject.network.with_window(pixels) for pixels in windows]
+    return [
+        replace(subject, label=f"{subject.label}, window {pixels}", identity=identity_of(one), network=one, run_id=None)
+        for pixels, one in zip(windows, changed, strict=True)
+    ]
 
 
 def identity_of(network: Network) -> str:

@@ -114,6 +114,22 @@ RECORD = Annotated[
         help="Where records of studies are kept: a folder, or a database such as postgresql://HOST/studies.",
     ),
 ]
+_OF_WINDOW = "side of the windows that GKMNet's attention pools over, best that of its training crops"
+WINDOW = Annotated[
+    int | None,
+    typer.Option(
+        "--window", metavar="PIXELS", show_default="as the model's settings say", help=f"Another {_OF_WINDOW}."
+    ),
+]
+WINDOWS = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--window",
+        metavar="PIXELS",
+        show_default=False,
+        help=f"Score networks with another {_OF_WINDOW}, too; may be repeated.",
+    ),
+]
 DEFAULT_WORKSPACE = Path("runs")
 
 

@@ -25,7 +25,7 @@ def operations(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Opera
             features: Tensor = inputs[0]
             return Operations(paper=features.numel() // 4 + output[0].numel())
         case Block():
-            gcm, _, y, _, _ = inputs
+            gcm, _, y, *_ = inputs
             pixels = y[:, 0].numel()
             sums = pixels * (module.omega_y[0].numel() + module.omega_x[0].numel())
             kernels = module.omega_y.shape[3]

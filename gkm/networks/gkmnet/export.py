@@ -6,11 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gkm.errors import InputError
 from gkm.networks.gkmnet.gkmnet import GKMNet
 
 
 def export_form(model: GKMNet) -> nn.Module:
-    """The last scale's result of `model` in its form for inference, on the CPU."""
+    """The last scale's result of `model` in its form for inference, on the CPU.
+
+    Raises InputError for one with windows, whose number follows from the height and width of the photograph.
+    """
+    if model.config.window_pixels is not None:
+        raise InputError(
+            "gkmnet: with model.window_pixels it cannot be exported with free height and width; "
+            "export it without, by network.with_window(None)"
+        )
     return _Finest(model.for_inference().cpu())
 
 

@@ -5,14 +5,17 @@ Shape legend: B images, 3 colour channels, H x W pixels, K kernels.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Self
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gkm.config import GKMNetConfig
+from gkm.errors import InputError
 from gkm.networks.gkmnet.folding import fold
 from gkm.networks.gkmnet.gcm import GaussianConvolution, gaussian_convolution
 from gkm.networks.gkmnet.sram import SRAM, STRIDE, AttentionPredictionUnit, AttentiveBlock, start_xavier
@@ -39,10 +42,16 @@ class Block(nn.Module):
                 nn.init.xavier_uniform_(omega.data.view(scales * 3, -1))
 
     def forward(
-        self, gcm: GaussianConvolution, scale: int, y_B3HW: Tensor, x_B3HW: Tensor | None, state: State | None
+        self,
+        gcm: GaussianConvolution,
+        scale: int,
+        y_B3HW: Tensor,
+        x_B3HW: Tensor | None,
+        state: State | None,
+        window: int | None = None,
     ) -> tuple[Tensor, State | None]:
-        """Equation (9); `x` None stands for x_1 = y_1, and `scale` counts from the coarsest."""
-        gamma_B2KHW, state = self.sram(y_B3HW, state)
+        """Equation (9); `x` None stands for x_1 = y_1, `scale` counts from the coarsest, for `window` see `SRAM`."""
+        gamma_B2KHW, state = self.sram(y_B3HW, state, window)
         return self.mixture(gcm, scale, y_B3HW, x_B3HW, gamma_B2KHW), state
 
     def mixture(
@@ -70,8 +79,8 @@ class ImageBlock(nn.Module):
         self.to_image = nn.Conv2d(2 * config.num_kernels, 3, kernel_size=1)
         start_xavier(self.to_image)
 
-    def forward(self, y_B3HW: Tensor, state: State | None) -> tuple[Tensor, State | None]:
-        maps, state = self.sram(y_B3HW, state)
+    def forward(self, y_B3HW: Tensor, state: State | None, window: int | None = None) -> tuple[Tensor, State | None]:
+        maps, state = self.sram(y_B3HW, state, window)
         return torch.sigmoid(self.to_image(maps)), state
 
 
@@ -114,12 +123,34 @@ class GKMNet(Network):
                 x = upsample(x)
             if state is not None:
                 state = upsample(state[0]), upsample(state[1])
+            window = self.window_at(scale)
             for iteration in range(self.config.iterations_per_scale):
                 block = self.blocks[iteration % len(self.blocks)]
-                x, state = block(y, state) if self.gcm is None else block(self.gcm, scale, y, x, state)  # (8)
+                if self.gcm is None:
+                    x, state = block(y, state, window)
+                else:
+                    x, state = block(self.gcm, scale, y, x, state, window)  # (8)
             assert x is not None
             results.append(x)
         return results
+
+    def window_at(self, scale: int) -> int | None:
+        """Side of the windows that attention pools over, in pixels of `scale` (from the coarsest); None: no windows.
+
+        They are as large as crops of `model.window_pixels` are when they pass, which is a multiple of `size_multiple`.
+        """
+        pixels = self.config.window_pixels
+        if pixels is None or self.training:
+            return None
+        return -(-pixels // self.size_multiple) * STRIDE << scale
+
+    def with_window(self, pixels: int | None) -> Self:
+        changed = copy.deepcopy(self)
+        try:
+            changed.config = type(self.config)(**{**self.config.model_dump(), "window_pixels": pixels})
+        except ValidationError as error:
+            raise InputError(f"a window of {pixels} pixels: {error.errors()[0]['msg']}; use another size") from None
+        return changed
 
     def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:
         """A frozen copy for restoring photographs: batch norm folded into the convolutions, channels last.

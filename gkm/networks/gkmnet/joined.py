@@ -85,7 +85,13 @@ class _JoinedBlock(nn.Module):
         self.sram = _joined([block.sram for block in blocks])
 
     def forward(
-        self, _: GaussianConvolution, scale: int, y_B3HW: Tensor, x_B3HW: Tensor | None, state: State | None
+        self,
+        _: GaussianConvolution,
+        scale: int,
+        y_B3HW: Tensor,
+        x_B3HW: Tensor | None,
+        state: State | None,
+        window: None = None,
     ) -> tuple[Tensor, State | None]:
         gamma_B2KHW, state = self.sram(y_B3HW, state)
         count = len(self.own)

@@ -52,11 +52,12 @@ class AttentiveBlock(nn.Module):
         self.second = ConvNormReLU(channels, channels)
         self.attention = TripletAttention()
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:
+    def forward(self, x_BCHW: Tensor, window: int | None = None) -> Tensor:
+        """`window` is that of the attention."""
         x = self.entry(x_BCHW)
         x = plus(self.first(x), x)
         x = plus(self.second(x), x)
-        attended: Tensor = self.attention(x)
+        attended: Tensor = self.attention(x, window)
         return attended
 
 
@@ -111,15 +112,21 @@ class SRAM(nn.Module):
         """The arithmetic of the backbone, that of its weights."""
         return next(self.parameters()).dtype
 
-    def forward(self, blurred_B3HW: Tensor, state: State | None) -> tuple[Tensor, State | None]:
-        """2K coefficient maps [B, 2K, H, W] (for y first, then for x), and the next state at half the size."""
+    def forward(
+        self, blurred_B3HW: Tensor, state: State | None, window: int | None = None
+    ) -> tuple[Tensor, State | None]:
+        """2K coefficient maps [B, 2K, H, W] (for y first, then for x), and the next state at half the size.
+
+        With `window`, a multiple of STRIDE, attention pools over windows of that many pixels.
+        """
         # Convolutions of few channels run fastest with the channels last; the products of (9) want them first again.
         image = blurred_B3HW.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        half = self.encoder1(self.stem(image))
-        quarter = self.encoder2(half)
-        x = plus(self.bottleneck(quarter), quarter)
-        x = plus(self.decoder1(x), half)
-        x = self.decoder2(x)
+        of_half, of_quarter = (None, None) if window is None else (window // 2, window // 4)
+        half = self.encoder1(self.stem(image, window), of_half)
+        quarter = self.encoder2(half, of_quarter)
+        x = plus(self.bottleneck(quarter, of_quarter), quarter)
+        x = plus(self.decoder1(x, of_half), half)
+        x = self.decoder2(x, window)
         gamma, state = self.prediction(x, state)
         return gamma.contiguous(), state
 

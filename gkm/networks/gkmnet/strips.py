@@ -10,21 +10,17 @@ Shape legend: 1 image, 3 or C channels, H x W pixels, K kernels, h rows of a str
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from gkm.networks.gkmnet.gkmnet import Block, GKMNet, ImageBlock, pyramid, upsample
+from gkm.networks.gkmnet.pools import HALO_ROWS, Pools, with_halo, within
 from gkm.networks.gkmnet.sram import SRAM, AttentiveBlock, ConvNorm
 from gkm.networks.network import check_size
-from gkm.networks.ops.attention import TripletAttention
 from gkm.networks.ops.conv_lstm import State
-
-HALO_ROWS = 4
-"""More than a block's three convolutions, or a gate, or (at half the size) the Conv-LSTM reaches; a multiple of the
-encoder's stride, so that strips fall on whole rows of every level."""
 
 STRIP_NUMBERS = 12_000_000
 """Numbers in one strip of features, about 50 MB."""
@@ -70,8 +66,8 @@ class Strips:
         """`rows` of the maps of that height, which is their own or twice as much; strips above are let go."""
         if height == self.height:
             return self.take(rows, last_use=True)
-        near = _with_halo(_scaled(rows, 0.5), self.height, 1)
-        return upsample(self.take(near, last_use=True))[:, :, _within(rows, _scaled(near, 2))]
+        near = with_halo(_scaled(rows, 0.5), self.height, 1)
+        return upsample(self.take(near, last_use=True))[:, :, within(rows, _scaled(near, 2))]
 
 
 StripState = tuple[Strips, Strips]
@@ -101,7 +97,7 @@ def restore_by_strips(model: GKMNet, blurred_13HW: Tensor, *, strip_numbers: int
             block = net.blocks[iteration % len(net.blocks)]
             assert isinstance(block, Block | ImageBlock)
             last = not images and iteration == config.iterations_per_scale - 1
-            gammas = _coefficients(block.sram, y, state, strip_numbers)
+            gammas = _coefficients(block.sram, y, state, strip_numbers, net.window_at(scale))
             state = None if last or config.recurrent == "conv" else _empty_state(y)
             x = _combine(net, block, scale, y, x, gammas, state)
     assert x is not None
@@ -134,50 +130,57 @@ def _combine(
             result[:, :, rows] = torch.sigmoid(block.to_image(gamma))
             continue
         assert net.gcm is not None
-        wide = _with_halo(rows, height, -(-net.gcm.reach // HALO_ROWS) * HALO_ROWS)
+        wide = with_halo(rows, height, -(-net.gcm.reach // HALO_ROWS) * HALO_ROWS)
         padded = functional.pad(gamma.contiguous(), (0, 0, rows.start - wide.start, wide.stop - rows.stop))
         x = None if before is None else before.take_at(height, wide)
         mixed = block.mixture(net.gcm, scale, y_13HW[:, :, wide], x, padded)
-        result[:, :, rows] = mixed[:, :, _within(rows, wide)]
+        result[:, :, rows] = mixed[:, :, within(rows, wide)]
     return result
 
 
 def _coefficients(
-    sram: SRAM, y_13HW: Tensor, state: StripState | None, strip_numbers: int
+    sram: SRAM, y_13HW: Tensor, state: StripState | None, strip_numbers: int, window: int | None
 ) -> Iterator[tuple[slice, Tensor, State | None]]:
     """SRAM.forward: for one strip after the other its rows, coefficient maps [1, 2K, h, W] and new state."""
-    half = _attentive(sram.stem, Strips.of(y_13HW), 1, strip_numbers)
-    half = _attentive(sram.encoder1, half, 0.5, strip_numbers)
-    quarter = _attentive(sram.encoder2, half, 0.5, strip_numbers, keep=True)
-    x = _add(_attentive(sram.bottleneck, quarter, 1, strip_numbers, keep=True), quarter)
-    x = _add(_attentive(sram.decoder1, x, 2, strip_numbers), half)
-    x = _attentive(sram.decoder2, x, 2, strip_numbers)
+    of_half, of_quarter = (None, None) if window is None else (window // 2, window // 4)
+    half = _attentive(sram.stem, Strips.of(y_13HW), 1, strip_numbers, window)
+    half = _attentive(sram.encoder1, half, 0.5, strip_numbers, of_half)
+    quarter = _attentive(sram.encoder2, half, 0.5, strip_numbers, of_quarter, keep=True)
+    x = _add(_attentive(sram.bottleneck, quarter, 1, strip_numbers, of_quarter, keep=True), quarter)
+    x = _add(_attentive(sram.decoder1, x, 2, strip_numbers, of_half), half)
+    x = _attentive(sram.decoder2, x, 2, strip_numbers, window)
     for rows in _cuts(x.height, x.width, _channels(sram.prediction.detail), strip_numbers):
-        wide = _with_halo(rows, x.height)
+        wide = with_halo(rows, x.height)
         half_rows, half_wide = _scaled(rows, 0.5), _scaled(wide, 0.5)
         near: State | None = None
         if state is not None:
             near = state[0].take_at(x.height // 2, half_wide), state[1].take_at(x.height // 2, half_wide)
         gamma, near = sram.prediction(x.take(wide, last_use=True), near)
         if near is not None:
-            inside = _within(half_rows, half_wide)
+            inside = within(half_rows, half_wide)
             near = near[0][:, :, inside], near[1][:, :, inside]
-        yield rows, gamma[:, :, _within(rows, wide)], near
+        yield rows, gamma[:, :, within(rows, wide)], near
 
 
 def _attentive(
-    block: AttentiveBlock, source: Strips, growth: float, strip_numbers: int, *, keep: bool = False
+    block: AttentiveBlock,
+    source: Strips,
+    growth: float,
+    strip_numbers: int,
+    window: int | None,
+    *,
+    keep: bool = False,
 ) -> Strips:
     """AttentiveBlock.forward, whose entry makes maps `growth` times as high and wide; `source` is used up."""
     features = Strips(int(source.height * growth), int(source.width * growth))
-    pools = _Pools()
+    pools = Pools(features.height, features.width, window)
     dtype = next(block.parameters()).dtype
     for rows in _cuts(features.height, features.width, _channels(block.first), strip_numbers):
-        wide = _with_halo(rows, features.height)
+        wide = with_halo(rows, features.height)
         x = block.entry(source.take(_scaled(wide, 1 / growth), last_use=not keep).to(dtype))
         x = block.first(x).add_(x)
         x = block.second(x).add_(x)
-        pools.add(features.append(x[:, :, _within(rows, wide)]))
+        pools.add(features.append(x[:, :, within(rows, wide)]))
     weights = pools.gates(block.attention)
     for rows, strip in features:
         strip.mul_(weights(rows))
@@ -191,46 +194,6 @@ def _add(maps: Strips, others: Strips) -> Strips:
     return maps
 
 
-class _Pools:
-    """What triplet attention pools of features [1, C, H, W], gathered strip by strip."""
-
-    def __init__(self) -> None:
-        self.spatial: list[tuple[Tensor, Tensor]] = []
-        self.row: list[tuple[Tensor, Tensor]] = []
-        self.column_maxima_WC: Tensor | None = None
-        self.column_sums_WC: Tensor | None = None
-        self.height = 0
-
-    def add(self, strip_1ChW: Tensor) -> None:
-        x = strip_1ChW[0].permute(1, 2, 0)
-        self.spatial.append((x.amax(2), x.mean(2)))
-        self.row.append((x.amax(1), x.mean(1)))
-        maxima, sums = x.amax(0), x.sum(0, dtype=torch.promote_types(x.dtype, torch.float32))
-        if self.column_maxima_WC is None or self.column_sums_WC is None:
-            self.column_maxima_WC, self.column_sums_WC = maxima, sums
-        else:
-            torch.maximum(self.column_maxima_WC, maxima, out=self.column_maxima_WC)
-            self.column_sums_WC += sums
-        self.height += len(x)
-
-    def gates(self, attention: TripletAttention) -> Callable[[slice], Tensor]:
-        """TripletAttention.forward without its product: the weights [1, C, h, W] of any rows."""
-        assert self.column_maxima_WC is not None
-        assert self.column_sums_WC is not None
-        means_WC = (self.column_sums_WC / self.height).to(self.column_maxima_WC.dtype)
-        a_1WC: Tensor = attention.column(self.column_maxima_WC.mT[None], means_WC.mT[None]).mT
-        a_HC: Tensor = attention.row(*(torch.cat(planes)[None] for planes in zip(*self.row, strict=True)))[0]
-        maxima_1HW, means_1HW = (torch.cat(planes)[None] for planes in zip(*self.spatial, strict=True))
-
-        def weights(rows: slice) -> Tensor:
-            wide = _with_halo(rows, self.height)
-            a_hW: Tensor = attention.spatial(maxima_1HW[:, wide], means_1HW[:, wide])[0, _within(rows, wide)]
-            a_hWC: Tensor = (a_hW[:, :, None] + a_1WC + a_HC[rows][:, None]) / 3
-            return a_hWC.permute(2, 0, 1)[None]
-
-        return weights
-
-
 def _channels(layer: ConvNorm) -> int:
     return next(layer.parameters()).shape[0]
 
@@ -242,14 +205,5 @@ def _cuts(height: int, width: int, channels: int, strip_numbers: int) -> Iterato
         yield slice(top, min(top + step, height))
 
 
-def _with_halo(rows: slice, height: int, halo: int = HALO_ROWS) -> slice:
-    return slice(max(rows.start - halo, 0), min(rows.stop + halo, height))
-
-
 def _scaled(rows: slice, factor: float) -> slice:
     return slice(int(rows.start * factor), int(rows.stop * factor))
-
-
-def _within(rows: slice, wide: slice) -> slice:
-    """Where `rows` are in what was made of `wide`."""
-    return slice(rows.start - wide.start, rows.stop - wide.start)

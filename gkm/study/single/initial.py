@@ -44,12 +44,12 @@ class Initial:
 
     def check(self, model: NetworkConfig) -> None:
         """Raises InputError where a network with the settings `model` cannot have these weights, and why."""
-        there, wanted = (settings.model_dump(mode="json") for settings in (self.network.config, model))
-        different = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
-        if different:
+        there = self.network.config
+        if different := model.apart_from(there):
             name = different[0]
             raise InputError(
-                f"{self.source}: has model.{name} = {there.get(name)}, but the settings say {wanted.get(name)}; "
+                f"{self.source}: has model.{name} = {getattr(there, name, None)}, "
+                f"but the settings say {getattr(model, name, None)}; "
                 "leave the settings of the network out, or begin with other weights"
             )
 

@@ -30,7 +30,7 @@ def begin(config: TrialConfig, init: str | None = None) -> Network:
         if (name := damage(folder / "weights", (WEIGHTS_NAME, CONFIG_NAME))) is not None:
             raise InputError(f"{storage.join(init, name)}: is missing or damaged; delete {init} and start again")
         kept = load_weights(folder / "weights", init)
-    if kept.config != config.model:
+    if config.model.apart_from(kept.config):
         raise InputError(f"{init}: holds weights of a network with other settings; begin with other weights")
     model.load_state_dict(kept.state_dict())
     return model

@@ -41,6 +41,18 @@ def test_methods_without_a_network_have_names(trained_run: Run) -> None:
     assert (found.label, found.kind, found.network) == ("GKM fixed point, oracle kernels", "fixed-point", None)
 
 
+def test_windows_are_subjects_of_their_own_beside_the_model(trained_run: Run) -> None:
+    tracking, _ = trained_run
+    model, windowed, blurred = find_subjects(tracking, [("mine", "1"), (None, "blurred")], [16])
+    assert (model.label, windowed.label, blurred.label) == ("mine", "mine, window 16", "blurred input")
+    assert windowed.identity != model.identity
+    assert (windowed.run_id, windowed.trained_on) == (None, model.trained_on)
+    assert windowed.network is not None
+    assert windowed.network.config.window_pixels == 16
+    with pytest.raises(InputError, match="a window of 3 pixels"):
+        find_subjects(tracking, [("mine", "1")], [3])
+
+
 def test_labels_are_the_users_and_tell_models_apart(trained_run: Run, small_weights: Path, tmp_path: Path) -> None:
     tracking, run_id = trained_run
     found = find_subjects(tracking, [("mine", "1"), ("mine", run_id), (None, "blurred")])

@@ -67,3 +67,8 @@ def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(InputError, match="gkm\\[export\\]"):
         export_onnx(network("paper"))
+
+
+def test_windows_are_not_exported():
+    with pytest.raises(InputError, match=r"by network\.with_window\(None\)"):
+        export_program(network("paper").with_window(32))

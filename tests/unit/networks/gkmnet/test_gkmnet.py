@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from gkm.config import ModelConfig
+from gkm.errors import InputError
 from gkm.losses import multi_scale_loss
 from gkm.networks.gkmnet.gkmnet import GKMNet, pyramid
 
@@ -196,3 +197,26 @@ def test_inference_in_16_bits_stays_close_and_gives_32(arm):
         for ours, theirs in zip(fast(blurred), model(blurred), strict=True):
             assert (ours.float() - theirs).square().mean().sqrt() < 0.01
             assert ours.dtype == torch.float32
+
+
+def test_windows_are_for_restoring_photographs_alone():
+    torch.manual_seed(0)
+    model = GKMNet(ModelConfig(max_kernel_size=5, num_kernels=3, width=4))
+    for parameter in (model.blocks[0].omega_y, model.blocks[0].omega_x):
+        torch.nn.init.normal_(parameter)
+    windowed, photograph = model.with_window(32), torch.rand(2, 3, 64, 96)
+    for ours, theirs in zip(windowed(photograph), model(photograph), strict=True):  # while training
+        assert torch.equal(ours, theirs)
+    model.eval()
+    windowed.eval()
+    windowed.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert not torch.allclose(windowed(photograph)[-1], model(photograph)[-1])
+        assert torch.equal(windowed(photograph[..., :32, :32])[-1], model(photograph[..., :32, :32])[-1])
+        assert torch.equal(model.with_window(96)(photograph)[-1], model(photograph)[-1])
+        assert torch.equal(windowed.with_window(None)(photograph)[-1], model(photograph)[-1])
+
+
+def test_impossible_windows_are_refused():
+    with pytest.raises(InputError, match="window of 3 pixels"):
+        GKMNet(ModelConfig(max_kernel_size=5, num_kernels=3, width=4)).with_window(3)

@@ -89,3 +89,15 @@ def test_batches_and_tiny_images_are_refused():
         restore_by_strips(lively(), torch.rand(2, 3, 32, 32))
     with pytest.raises(ValueError, match="15 x 64 pixels"):
         restore_by_strips(lively(), torch.rand(1, 3, 15, 64))
+
+
+@pytest.mark.parametrize("arm", ["paper", "one scale", "separate iterations", "SRAM*"])
+@pytest.mark.parametrize("size", [(197, 61), (40, 130)])
+def test_windows_of_attention_in_strips_too(arm, size):
+    model = lively(**ARMS[arm], window_pixels=32)
+    blurred = torch.rand(1, 3, *size)
+    with torch.no_grad():
+        windowed, whole = model(blurred)[-1], model.with_window(None)(blurred)[-1]
+    scale = max(1.0, float(whole.abs().max()))
+    assert float((windowed - whole).abs().mean()) > 1e-3
+    assert float((restore_by_strips(model, blurred, strip_numbers=1) - windowed).abs().max()) < 1e-5 * scale

@@ -51,6 +51,14 @@ def test_weights_of_another_network_are_refused_by_the_setting(tmp_path: Path, i
         begin(other, initial.keep(str(tmp_path)))
 
 
+def test_settings_that_no_weight_depends_on_may_differ(tmp_path: Path, initial: Initial) -> None:
+    other = CONFIG.with_values({"model.window_pixels": 32})
+    initial.check(other.model)
+    model = begin(other, initial.keep(str(tmp_path)))
+    assert model.config.window_pixels == 32
+    assert weights_digest(model) == initial.digest
+
+
 @pytest.mark.parametrize("read", [lambda place: begin(CONFIG, place), lambda place: read_initial(place[:-5], "x")])
 def test_a_damaged_copy_is_named(tmp_path: Path, initial: Initial, read: Any) -> None:
     place = initial.keep(str(tmp_path))
