@@ -27,6 +27,7 @@ from gkm.training.best import PhotographScore
 from gkm.training.context import TrainingContext, agreed, has_bfloat16
 from gkm.training.course.arithmetic import refuse_precision
 from gkm.training.course.beginning import begin, weights_digest
+from gkm.training.epoch import BatchSource
 from gkm.training.loop import Left, Metrics, Validate, Validation, fit
 from gkm.training.selection import Selection
 
@@ -71,13 +72,15 @@ def run_trial(
     cache: NodeCache | str | None = None,
     selection: Selection | None = None,
     init: str | None = None,
+    profiled: bool = False,
 ) -> TrialResult:
     """Train one network on the data set (at) `data`, resuming from the context's store.
 
     It begins with random weights, or with those in the sealed folder at `init`, which are of the same network.
 
     Every validated epoch is kept in the store and reported to the context, the weights whenever the metric of
-    `selection` (default: `SELECTION_METRIC`) improves. For `cache`, see `gkm.data.reading.cache.open_split`.
+    `selection` (default: `SELECTION_METRIC`) improves. For `cache`, see `gkm.data.reading.cache.open_split`. With
+    `profiled`, the store gets a trace of some steps of rank 0.
 
     Raises InputError for a data set or a checkpoint that cannot be used, TrainingDivergedError when losses, weights or
     restored photographs are no longer finite, OSError where the store cannot be written, Left where the context was
@@ -94,7 +97,7 @@ def run_trial(
     batches, validation = agreed(context, partial(_open, config, data, context, cache), InputError)
     history = fit(
         model,
-        batches,
+        _profiled(batches, context) if profiled else batches,
         _validation(validation, context),
         config,
         context,
@@ -127,6 +130,15 @@ def _open(
         side_at=partial(config.data.crop_pixels_at, epochs=config.training.epochs),
     )
     return batches, open_split(dataset, "validation", cache, inputs=config.model.inputs)
+
+
+def _profiled(batches: CropLoader, context: TrainingContext) -> BatchSource:
+    """The same batches; on rank 0 the profiler looks at some steps."""
+    if context.rank:
+        return batches
+    from gkm.training.course.profiling import ProfiledBatches
+
+    return ProfiledBatches(batches, context.device, context.store.save_profile)
 
 
 def _validation(split: CachedSplit, context: TrainingContext) -> Validate:

@@ -1,5 +1,6 @@
 """Train one network: settings and a data set in, a tracked run with its best weights out."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,6 +60,9 @@ def main(
     storage: STORAGE = None,
     tracking_uri: TRACKING_URI = None,
     register: Annotated[bool, typer.Option("--register", help="Register the best weights as challenger.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Say where the time and memory of a step go; keep a Chrome trace of some.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the settings; train nothing.")] = False,
 ) -> None:
     """Train one network and keep its best weights in the tracking store.
@@ -72,10 +76,13 @@ def main(
       python pipelines/train.py --data runs/data/dpd --workers 1:4 --gpus --patience 60 --ray auto
       python pipelines/train.py --data runs/data/mine --init champion --set optim.learning_rate=1e-5
       python pipelines/train.py --data runs/data/sample --set training.epochs=20 --register
+      python pipelines/train.py --data runs/data/sample --set model.width=8 --set training.epochs=2 --profile
       python pipelines/train.py --from-run 3f2a
     """
     from gkm.errors import InputError
 
+    if profile:
+        _hush_profiler()
     if from_run and (config or assignments or init):
         raise InputError("--from-run takes all settings from that run; leave --config, --set and --init out")
     if not (data or from_run or dry_run):
@@ -100,7 +107,7 @@ def main(
         say(settings.to_json().rstrip())
         return
     place = node_cache(cache, cache_limit, workspace, ray_address if group.workers > 1 else "local")
-    launch = Launch(settings, absolute(data or ""), folder, tracking, place, initial=initial)
+    launch = Launch(settings, absolute(data or ""), folder, tracking, place, initial=initial, profiled=profile)
     several = group if group.workers > 1 else None
     launch.check(several)
     if first:
@@ -110,12 +117,11 @@ def main(
     record = _trained(launch, several, ray_address)
     _show(record, settings.training.epochs)
     _compare(record, launch)
+    if profile:
+        _show_profile(launch)
     if first:
         say(compared(record, first, "val/psnr"))
-    if register:
-        _register(record, launch, workspace)
-    else:
-        say("register these weights as challenger: the same command with --register")
+    _register(record, launch, workspace, wanted=register)
     say(f"look at the run: {tracking.ui_link(record.run_id)}")
 
 
@@ -171,7 +177,11 @@ def _trained(launch: "Launch", group: "WorkerGroup | None", ray_address: str) ->
         return launch.tracking.trial(train(launch, group, display, ray_address))
 
 
-def _register(record: "TrialRecord", launch: "Launch", workspace: Path) -> None:
+def _register(record: "TrialRecord", launch: "Launch", workspace: Path, *, wanted: bool) -> None:
+    """Register the best weights where that is wanted; else say how."""
+    if not wanted:
+        say("register these weights as challenger: the same command with --register")
+        return
     from gkm.registry.challengers import register_run
     from gkm.registry.versions import CHALLENGER, REGISTERED_NAME
 
@@ -180,6 +190,24 @@ def _register(record: "TrialRecord", launch: "Launch", workspace: Path) -> None:
     say(f"registered: {REGISTERED_NAME} version {version}, alias {CHALLENGER}")
     say(f"promote it, if it passes the gates: gkm promote --version {version}")
     say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
+
+
+def _hush_profiler() -> None:
+    """Keep what PyTorch's profiler says of its own work off the screen; before PyTorch is imported."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def _show_profile(launch: "Launch") -> None:
+    from gkm.storage import join
+    from gkm.training.store import TRACE_NAME, read_profile
+
+    found = read_profile(launch.place)
+    if found is None:
+        say("no steps were profiled: too few were left to train; use --from-run, or more training.epochs")
+        return
+    say(found[1])
+    say(f"trace, for https://ui.perfetto.dev or chrome://tracing: {join(launch.place, TRACE_NAME)}")
 
 
 def _best(record: "TrialRecord") -> dict[str, float]:

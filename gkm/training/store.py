@@ -4,6 +4,7 @@
     checkpoints/epoch-0000007-batch-0000120/   the same within the epoch that follows; the newest
     best/epoch-0000007/                        the best weights and their scores (`gkm.training.best`)
     pictures/validation-0000007.png
+    profile/trace.json.gz  summary.txt         where steps were profiled (`gkm.training.course.profiling`)
 
 The best weights of an epoch are written before its checkpoint, whose history names them, and older ones are deleted
 after it. So the weights that a checkpoint speaks of are there, whenever the process was killed.
@@ -25,6 +26,8 @@ from gkm.training.best import BEST_NAMES, VALIDATION_NAME, PhotographScore, pars
 from gkm.training.checkpoint import CHECKPOINT_NAMES, STATE_NAME, SUMS_NAME, damage, training_state
 from gkm.training.place import Place, Write, open_place
 
+TRACE_NAME, SUMMARY_NAME = "profile/trace.json.gz", "profile/summary.txt"
+"""Of profiled steps; the summary is written last."""
 At = tuple[int, int]
 """Where a checkpoint stands: complete epochs, and batches of the next one."""
 
@@ -60,6 +63,9 @@ class TrialStore(Protocol):
 
     def save_picture(self, epoch: int, png: bytes) -> None:
         """Keep a picture of restored validation photographs."""
+
+    def save_profile(self, trace: bytes, summary: str) -> None:
+        """Keep a trace of steps (gzipped JSON) and its summary, in the place of an older one."""
 
     def prune(self, checkpoints: Collection[At], best: Collection[int]) -> None:
         """Delete all other checkpoints than these, and the best weights of all other epochs than those."""
@@ -98,6 +104,10 @@ class PlacedStore:
 
     def save_picture(self, epoch: int, png: bytes) -> None:
         self._files.write(f"pictures/validation-{epoch:07d}.png", png)
+
+    def save_profile(self, trace: bytes, summary: str) -> None:
+        self._files.write(TRACE_NAME, trace)
+        self._files.write(SUMMARY_NAME, summary.encode())
 
     def prune(self, checkpoints: Collection[At], best: Collection[int]) -> None:
         names = self._files.files()
@@ -173,6 +183,14 @@ def list_pictures(place: str) -> list[int]:
 def fetch_picture(place: str, epoch: int) -> bytes:
     """A picture as PNG; InputError if there is none."""
     return open_place(place).read(f"pictures/validation-{epoch:07d}.png")
+
+
+def read_profile(place: str) -> tuple[bytes, str] | None:
+    """The trace of profiled steps, gzipped, and its summary; None where none were profiled."""
+    files = open_place(place)
+    if SUMMARY_NAME not in files.files():
+        return None
+    return files.read(TRACE_NAME), files.read(SUMMARY_NAME).decode()
 
 
 def _folder(epoch: int, batch: int = 0) -> str:

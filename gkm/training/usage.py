@@ -27,7 +27,7 @@ class Usage:
         wall, cpu = time.monotonic(), time.process_time()
         share = (cpu - self._cpu) / max(wall - self._wall, 1e-9)
         self._wall, self._cpu = wall, cpu
-        metrics = {"system/memory_gigabytes": _memory_bytes() / 1e9, "system/cpu_percent": 100 * share}
+        metrics = {"system/memory_gigabytes": memory_bytes() / 1e9, "system/cpu_percent": 100 * share}
         if self._device.type == "cuda":
             metrics["system/gpu_memory_gigabytes"] = torch.cuda.max_memory_allocated(self._device) / 1e9
         return metrics
@@ -71,7 +71,8 @@ class Pace:
         return {"system/crops_per_second": crops / passing, "system/data_wait_percent": 100 * waited / passing}
 
 
-def _memory_bytes() -> float:
+def memory_bytes() -> float:
+    """What this process holds of the machine's memory; where the system does not say it, the most that it has held."""
     if _STATM.exists():
         return float(_STATM.read_text().split()[1]) * resource.getpagesize()
     largest = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -1,10 +1,12 @@
 """Single trials through the command line: in one process, on Ray Train workers, on real photographs, and refused."""
 
+import gzip
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -95,9 +97,10 @@ def test_real_defocus_pairs_lower_the_validation_loss(tmp_path: Path, shared_dat
 
 @pytest.mark.slow
 def test_a_finished_trial_is_found_finished_without_starting_ray(tmp_path: Path, tiny_data: Path) -> None:
-    arguments = ("--data", tiny_data, "--workspace", tmp_path, *_settings())
+    arguments = ("--data", tiny_data, "--workspace", tmp_path, *_settings(), "--profile")
     first = _run("train.py", *arguments)
     assert first.returncode == 0, first.stderr
+    _is_profiled(open_tracking(tmp_path, _uri(tmp_path)), _run_id(first.stdout), first.stdout)
     began, *epochs = first.stderr.splitlines()
     assert began == "training 3 epochs in this process"
     assert re.match(r"epoch 3 of 3: loss [\d.]+, validation [\d.]+ dB, [\d.e+]+ crops/s, \d+ % of the time", epochs[-1])
@@ -112,6 +115,16 @@ def test_a_finished_trial_is_found_finished_without_starting_ray(tmp_path: Path,
         registered = _run("train.py", *arguments, "--register")
         assert "registered: gkmnet version 1, alias challenger" in registered.stdout, registered.stderr
     _is_described(open_tracking(tmp_path, _uri(tmp_path)), run, first.stdout)
+
+
+def _is_profiled(tracking: Tracking, run: str, said: str) -> None:
+    """The summary is printed, and with the trace among the artifacts of the run."""
+    found = re.search(r"^profile of [1-3] steps? on .*(?:\n  .+)+$", said, re.MULTILINE)
+    assert found, said
+    with tempfile.TemporaryDirectory() as folder:
+        kept = tracking.download(run, "profile", Path(folder))
+        assert (kept / "summary.txt").read_text() == found[0]
+        assert b"traceEvents" in gzip.decompress((kept / "trace.json.gz").read_bytes())
 
 
 def _is_described(tracking: Tracking, run_id: str, said: str) -> None:

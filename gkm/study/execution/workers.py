@@ -96,9 +96,10 @@ def fit_on_workers(
     """Train on `group` in the Ray session at hand, keeping everything in the store at `place`; again, it resumes.
 
     `callbacks` (of ray.train) hear of every validated epoch after `known_epoch`. `name` is what Ray calls the run.
-    `leave`, once posted, has the workers leave `grace_seconds` later. For `init` see `gkm.trial.run_trial`. A group
+    `leave`, once posted, has the workers leave `grace_seconds` later. For `init`, `profiled` see `run_trial`. A group
     that lost workers starts again, with as many as there are where it is elastic, for as long as it gets further.
 
+    profiled: bool = False,
     Raises InputError where the batch cannot be divided among the workers, they cannot use their settings, data or
     checkpoint, or the cluster has no room for them in time, be it later that nodes are lost, TrainingDivergedError when
     training diverges, BatchTooLargeError where the memory does not suffice, OSError where the store cannot be written,
@@ -128,6 +129,7 @@ def fit_on_workers(
         before = newest_checkpoint(place)
         await_room(group)
         try:
+        "profiled": profiled,
             with scratch(temporary, _RAY_FOLDER) as folder:
                 failure = _fit(group, settings, name, folder, callbacks)
         except (TrainingFailedError, RayActorError) as error:
@@ -218,7 +220,7 @@ def _worker(settings: dict[str, Any]) -> Exception | None:
     leave, grace = settings["leave"], settings["grace_seconds"]
     with nullcontext(never) if leave is None else leave.watched(grace) as leaving:
         context = RayTrainContext(open_store(settings["place"], background=True), settings["known_epoch"], leaving)
-        known = {name: settings[name] for name in ("cache", "selection", "init")}
+        known = {name: settings[name] for name in ("cache", "selection", "init", "profiled")}
         try:
             run_trial(settings["config"], settings["data"], context, **known)
         except (TrainingDivergedError, BatchTooLargeError, InputError, OSError, Left) as error:

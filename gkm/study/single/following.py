@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import gettempdir
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from gkm.tracking import TrackingAwayError, TrialRun
 from gkm.training.best import VALIDATION_NAME
 from gkm.training.checkpoint import CONFIG_NAME, WEIGHTS_NAME
 from gkm.training.scratch import scratch
-from gkm.training.store import fetch_best, fetch_picture, list_pictures
+from gkm.training.store import SUMMARY_NAME, TRACE_NAME, fetch_best, fetch_picture, list_pictures, read_profile
 
 AWAY_SECONDS = 20.0
 """Between two tries to reach MLflow while it is away: training in the same process waits for each."""
@@ -114,7 +114,7 @@ class Follower:
             self._watcher.note("MLflow is back, and has what it missed")
 
     def keep_artifacts(self, place: str) -> None:
-        """Copy the best weights and the pictures from the store at `place` to the run, after all that waits.
+        """Copy the best weights, pictures and a profile from the store at `place` to the run, after all that waits.
 
         Raises InputError where the weights are missing or damaged, TrackingAwayError where MLflow is away.
         """
@@ -126,6 +126,11 @@ class Follower:
                 for name in (WEIGHTS_NAME, CONFIG_NAME):
                     self._run.log_file(weights / name, "weights")
                 self._run.log_file(weights / VALIDATION_NAME)
+            if (profile := read_profile(place)) is not None:
+                (folder / PurePath(TRACE_NAME).name).write_bytes(profile[0])
+                (folder / PurePath(SUMMARY_NAME).name).write_text(profile[1])
+                for name in (TRACE_NAME, SUMMARY_NAME):
+                    self._run.log_file(folder / PurePath(name).name, "profile")
         times = {int(metrics["epoch"]): metrics.get("time") for metrics in self.history}
         for epoch in list_pictures(place):
             self._run.log_picture("validation", epoch, fetch_picture(place, epoch), times.get(epoch))

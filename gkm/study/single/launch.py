@@ -64,6 +64,8 @@ class Launch:
     """Which training with these settings and data this is; see `repeat`."""
     initial: Initial | None = None
     """What it begins with; None: random weights."""
+    profiled: bool = False
+    """Whether some steps are profiled."""
 
     @property
     def name(self) -> str:
@@ -198,7 +200,7 @@ def _train_here(launch: Launch, follower: Follower, watcher: Watcher, signals: S
     context = LocalContext(open_store(launch.place, background=True), follower.hear, signals)
     init = None if launch.initial is None else launch.initial.keep(launch.place)
     try:
-        run_trial(launch.config, launch.dataset, context, cache=launch.cache, init=init)
+        run_trial(launch.config, launch.dataset, context, cache=launch.cache, init=init, profiled=launch.profiled)
     finally:
         signals.done()
 
@@ -231,6 +233,7 @@ def _train_on_workers(
                 init=init,
                 known_epoch=launch.config.training.epochs,
                 leave=leave,
+                profiled=launch.profiled,
             )
         except BaseException as error:
             failures.append(error)

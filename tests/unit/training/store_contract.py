@@ -16,6 +16,7 @@ from gkm.training.store import (
     list_pictures,
     open_store,
     read_history,
+    read_profile,
     read_validation,
 )
 
@@ -132,6 +133,13 @@ class StoreContract:
             assert caught.value.errno == errno.ENOSPC
         assert self.newest(place) == ("weights 6", None)
         assert {name.split("/")[1] for name in storage.list_files(place)} == {"epoch-0000006"}
+
+    def test_a_profile_is_kept_in_the_place_of_an_older_one(self, place: str) -> None:
+        assert read_profile(place) is None
+        store = open_store(place)
+        for number in range(2):
+            store.save_profile(b"trace %d" % number, f"summary {number}")
+        assert read_profile(place) == (b"trace 1", "summary 1")
 
     def test_pruning_keeps_what_it_is_told_to(self, place: str) -> None:
         store = open_store(place)
