@@ -43,6 +43,10 @@ def main(
     patience: PATIENCE = 15.0,
     cpus: Annotated[float, typer.Option(min=0.1, help="Cores for each worker.")] = 1.0,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs for each worker; fractions share one.")] = 0.0,
+    trials_per_gpu: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, show_default="1", help="Trials that share a GPU, with a part of its memory each."),
+    ] = None,
     ray_address: Annotated[
         str, typer.Option("--ray", envvar="RAY_ADDRESS", help='Ray cluster to use; "local" starts one for this study.')
     ] = "local",
@@ -79,6 +83,7 @@ def main(
       python pipelines/sweep.py --space search_spaces/quick.py --data runs/data/sample
       python pipelines/sweep.py --space search_spaces/quick.py --data runs/data/sample --trials 16 --noise paper
       python pipelines/sweep.py --space search_spaces/gkmnet.py --data runs/data/dpd --gpus 1 --device a100 --dry-run
+      python pipelines/sweep.py --space search_spaces/quick.py --data runs/data/sample --gpus 1 --trials-per-gpu 4
     """
     from gkm.storage import absolute, join
     from gkm.study.design.design import load_space
@@ -104,7 +109,7 @@ def main(
         record_place(record, workspace),
         node_cache(cache, cache_limit, workspace, ray_address),
         seed,
-        worker_group(workers, cpus, gpus, patience),
+        worker_group(workers, cpus, gpus, patience, trials_per_gpu),
         concurrent,
         confirm,
         rebuild=rebuild,

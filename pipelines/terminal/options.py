@@ -155,15 +155,29 @@ def node_cache(cache: Path | None, limit_bytes: int | None, workspace: Path, ray
     return NodeCache(None if cache is None else absolute(cache), limit_bytes)
 
 
-def worker_group(workers: str, cpus: float, gpus: float, patience: float) -> "WorkerGroup":
-    """The group that --workers asks for; InputError where it is neither a number nor a range."""
+def worker_group(
+    workers: str, cpus: float, gpus: float, patience: float, trials_per_gpu: int | None = None
+) -> "WorkerGroup":
+    """The group that --workers asks for; InputError where it is neither a number nor a range.
+
+    So it is where --trials-per-gpu is given for trials that have no single GPU each.
+    """
     from gkm.study.execution.workers import WorkerGroup
 
     found = re.fullmatch(r"(\d+)(?::(\d+))?", workers.strip())
     least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not 1 <= least <= most:
         raise InputError(f"--workers {workers}: give a number from 1 on, such as 4, or a range, such as 2:4")
-    return WorkerGroup(most, cpus, gpus, least if least < most else None, patience)
+    if trials_per_gpu is not None and most > 1:
+        raise InputError(
+            f"--trials-per-gpu {trials_per_gpu}: is for trials of one process, but --workers {workers} makes groups; "
+            "leave one of the two out"
+        )
+    if trials_per_gpu is not None and gpus != 1:
+        raise InputError(
+            f"--trials-per-gpu {trials_per_gpu}: shares whole GPUs, but --gpus is {gpus:g}; give --gpus 1 with it"
+        )
+    return WorkerGroup(most, cpus, gpus, least if least < most else None, patience, trials_per_gpu or 1)
 
 
 NOISE = {"paper": (0.0, 1.0, 3.0, 5.0), "rtf": (0.0, 1.0, 2.55)}

@@ -38,7 +38,7 @@ def plan_of(
 
     if device is None and cluster is None and not measured:
         device = ASSUMED[study.workers.gpus > 0]
-    slots = study.concurrent or 1
+    slots = study.concurrent or study.workers.trials_per_gpu
     if ray_address == "local" and not study.workers.gpus:
         fit = max(1, int(len(os.sched_getaffinity(0)) / (study.workers.workers * study.workers.cpus)))
         slots = min(study.concurrent or fit, fit)
@@ -50,6 +50,7 @@ def plan_of(
         cluster=cluster,
         prices_path=prices,
         confirm=study.confirm,
+        trials_per_gpu=study.workers.trials_per_gpu,
     )
     if study.space.limits.cost is not None and not price_of(planned):
         raise InputError(
@@ -60,4 +61,4 @@ def plan_of(
 
 def price_of(planned: StudyPlan) -> float:
     """Of the whole cluster for an hour; 0 where it is not known."""
-    return (planned.price.per_hour(planned.slots) if planned.price else None) or 0.0
+    return (planned.price.per_hour(planned.devices) if planned.price else None) or 0.0

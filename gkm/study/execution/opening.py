@@ -102,7 +102,12 @@ def _facts(study: Study, dataset: Dataset) -> dict[str, Any]:
         "seeds": list(space.training_seeds),
         "confirm": _confirm(study),
         "planned": study.planned,
-        "tags": {**environment_tags(), "gkm.space": space.fingerprint(), "gkm.search_seed": str(study.seed)},
+        "tags": {
+            **environment_tags(),
+            "gkm.space": space.fingerprint(),
+            "gkm.search_seed": str(study.seed),
+            **({"gkm.trials_per_gpu": str(shared)} if (shared := study.workers.trials_per_gpu) > 1 else {}),
+        },
     }
 
 

@@ -14,7 +14,7 @@ MOST_SLOTS = 1000
 def needs(group: WorkerGroup, workers: int | None = None) -> dict[str, float]:
     """What one trial needs in all, with so many `workers` (default: the most)."""
     own, size = 0.0 if group.workers == 1 else TRIAL_CPUS, workers or group.workers
-    wanted = {"CPU": size * group.cpus + own, "GPU": size * group.gpus}
+    wanted = {"CPU": size * group.cpus + own, "GPU": size * group.gpu_share}
     return {name: amount for name, amount in wanted.items() if amount}
 
 

@@ -78,10 +78,13 @@ def train(config: dict[str, Any], job: Job) -> None:
 def _train(assignment: Assignment, job: Job) -> None:
     from gkm.training.context import TuneContext
     from gkm.training.course.leaving import never
+    from gkm.training.course.memory import keep_to_share
     from gkm.training.store import open_store
     from gkm.trial import run_trial
 
     if job.workers.workers == 1:
+        if job.workers.trials_per_gpu > 1:
+            keep_to_share(job.workers.trials_per_gpu)
         with nullcontext(never) if job.leave is None else job.leave.watched(GRACE_SECONDS) as leaving:
             context = TuneContext(open_store(assignment.place, background=True), assignment.known_epoch, leaving)
             run_trial(assignment.config, job.data, context, cache=job.cache, selection=job.selection)

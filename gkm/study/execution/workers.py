@@ -40,11 +40,18 @@ class WorkerGroup:
     """An elastic group goes on with so few where nodes are taken away, and grows again; None: always `workers`."""
     patience_minutes: float = 15.0
     """How long a group waits for nodes to start in."""
+    trials_per_gpu: int = 1
+    """Trials, of one worker each, that have the GPU of a worker together."""
 
     @property
     def sizes(self) -> range:
         """Numbers of workers that it may have."""
         return range(self.workers if self.least is None else self.least, self.workers + 1)
+
+    @property
+    def gpu_share(self) -> float:
+        """What one worker gets of GPUs."""
+        return self.gpus / self.trials_per_gpu
 
     @property
     def is_elastic(self) -> bool:
@@ -71,11 +78,11 @@ class WorkerGroup:
 
     def bundle(self) -> dict[str, float]:
         """What one worker needs."""
-        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+        return {"CPU": self.cpus, **({"GPU": self.gpu_share} if self.gpus else {})}
 
     def tune_resources(self) -> dict[str, float]:
         """What Tune reserves for a trial: all of it for one worker, next to nothing where Ray Train reserves more."""
-        return {"CPU": self.cpus, "GPU": self.gpus} if self.workers == 1 else {"CPU": TRIAL_CPUS}
+        return {"CPU": self.cpus, "GPU": self.gpu_share} if self.workers == 1 else {"CPU": TRIAL_CPUS}
 
 
 def fit_on_workers(
@@ -92,6 +99,7 @@ def fit_on_workers(
     known_epoch: int = 0,
     leave: LeaveRequest | None = None,
     grace_seconds: float = 0.0,
+    profiled: bool = False,
 ) -> None:
     """Train on `group` in the Ray session at hand, keeping everything in the store at `place`; again, it resumes.
 
@@ -99,7 +107,6 @@ def fit_on_workers(
     `leave`, once posted, has the workers leave `grace_seconds` later. For `init`, `profiled` see `run_trial`. A group
     that lost workers starts again, with as many as there are where it is elastic, for as long as it gets further.
 
-    profiled: bool = False,
     Raises InputError where the batch cannot be divided among the workers, they cannot use their settings, data or
     checkpoint, or the cluster has no room for them in time, be it later that nodes are lost, TrainingDivergedError when
     training diverges, BatchTooLargeError where the memory does not suffice, OSError where the store cannot be written,
@@ -122,6 +129,7 @@ def fit_on_workers(
         "known_epoch": known_epoch,
         "leave": leave,
         "grace_seconds": grace_seconds,
+        "profiled": profiled,
     }
     temporary = Path(tempfile.gettempdir())
     clean(temporary, _RAY_FOLDER)
@@ -129,7 +137,6 @@ def fit_on_workers(
         before = newest_checkpoint(place)
         await_room(group)
         try:
-        "profiled": profiled,
             with scratch(temporary, _RAY_FOLDER) as folder:
                 failure = _fit(group, settings, name, folder, callbacks)
         except (TrainingFailedError, RayActorError) as error:

@@ -59,11 +59,13 @@ def calibrate(
     *,
     slots: int = 1,
     threads: int = 1,
+    sharing: int = 1,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> DeviceRate:
     """The rate of one of `slots` trials of `threads` threads each that train such settings here at the same time.
 
-    `photo` is the height and width of a validation photograph. Where there is a GPU, it is what is measured.
+    `photo` is the height and width of a validation photograph. Where there is a GPU, it is what is measured, with
+    `sharing` trials on it at the same time.
     `meanwhile` is called while the processes start.
 
     Raises InputError where such a process is killed, or takes longer than LONGEST_SECONDS.
@@ -71,7 +73,7 @@ def calibrate(
     import torch
 
     cuda = torch.cuda.is_available()
-    processes = 1 if cuda else max(1, min(slots, MOST_PROCESSES))
+    processes = max(1, min(sharing if cuda else slots, MOST_PROCESSES))
     context = get_context("spawn")
     initial = (context.Barrier(processes), threads)
     try:

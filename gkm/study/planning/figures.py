@@ -37,6 +37,8 @@ class StudyPlan:
     """Trials at a time."""
     rates: DeviceRate
     price: Price | None = None
+    trials_per_gpu: int = 1
+    """Slots that have a GPU together."""
     budget: Budget = field(default_factory=Budget)
     parameters: dict[str, str] = field(default_factory=dict)
 
@@ -44,6 +46,11 @@ class StudyPlan:
     def trials(self) -> int:
         """Of the search, or of the ablation: settings x seeds."""
         return self.settings * self.seeds
+
+    @property
+    def devices(self) -> int:
+        """GPUs in use, or other devices."""
+        return -(-self.slots // self.trials_per_gpu)
 
     @property
     def trial_epochs(self) -> float:
@@ -57,9 +64,9 @@ class StudyPlan:
 
     @property
     def device_hours(self) -> float:
-        """Hours of slots at work."""
+        """Hours of devices at work; trials that share one have their parts of them."""
         between = (self.trials + self.confirmed) * self.rates.trial_seconds
-        return (self.trial_epochs * self.seconds_per_epoch + between) / 3600
+        return (self.trial_epochs * self.seconds_per_epoch + between) / 3600 / self.trials_per_gpu
 
     @property
     def wall_hours(self) -> float:
@@ -72,7 +79,7 @@ class StudyPlan:
     @property
     def cost(self) -> float | None:
         """Money for the whole cluster while the study runs; None: no price is known."""
-        per_hour = self.price.per_hour(self.slots) if self.price else None
+        per_hour = self.price.per_hour(self.devices) if self.price else None
         return None if per_hour is None else per_hour * self.wall_hours
 
     def figures(self) -> dict[str, float]:
@@ -107,6 +114,7 @@ class StudyPlan:
             ("device", f"{self.rates.name}: {self.rates.basis}"),
             ("device hours", _hours(self.device_hours)),
             ("time", f"about {_duration(self.wall_hours)}, {self.slots} {_plural('trial', self.slots)} at a time"),
+            ("sharing", self._sharing()),
             ("cost", self._cost()),
             *([("budget", early)] if (early := self.early_end()) else []),
             *self.parameters.items(),
@@ -138,12 +146,18 @@ class StudyPlan:
             )
         return f"about {self.trial_epochs:,.0f}, at most {self.most_trial_epochs:,}"
 
+    def _sharing(self) -> str:
+        if self.trials_per_gpu == 1:
+            return ""
+        how = "measured so" if self.rates.measured else "assumed to take turns, which gains nothing"
+        return f"{self.trials_per_gpu} trials have a GPU together: {how}"
+
     def _cost(self) -> str:
         if self.price is None:
             return "not asked for (--cluster NAME)"
         if self.cost is None:
             return f"unknown: {self.price.name} has no price; put it into cluster/prices.json"
-        per_hour = self.price.per_hour(self.slots)
+        per_hour = self.price.per_hour(self.devices)
         assert per_hour is not None
         return f"{self.cost:,.2f} {self.price.currency} at {per_hour:,.2f} an hour ({self.price.source})"
 

@@ -27,24 +27,37 @@ _LARGE = 1e6
 
 
 def make_plan(
-    design: Design, manifest: Manifest, *, rates: DeviceRate, devices: int, price: Price | None = None, confirm: int = 0
+    design: Design,
+    manifest: Manifest,
+    *,
+    rates: DeviceRate,
+    devices: int,
+    price: Price | None = None,
+    confirm: int = 0,
+    trials_per_gpu: int = 1,
 ) -> StudyPlan:
     """The plan of a study of `design` on the data set of `manifest`, `devices` trials at a time.
+
+    `rates` are those of one of them; `trials_per_gpu` have one GPU together.
 
     `confirm` is the number of settings that are trained again with fresh seeds; only a search does that.
     """
     loads = [workload(config, manifest) for config in sampled_settings(design)]
+
+    def planned(settings: int) -> StudyPlan:
+        return _plan(design, manifest, loads, settings, rates, devices, price, confirm, trials_per_gpu)
+
     if design.limits.trials is not None or not isinstance(design, SearchSpace):
         count = design.limits.trials if isinstance(design, SearchSpace) else len(design.settings)
-        return _plan(design, manifest, loads, count or 1, rates, devices, price, confirm)
+        return planned(count or 1)
     low, high = 1, MOST_PLANNED
     while low < high:  # the fewest settings that spend the budget
         middle = (low + high) // 2
-        if _plan(design, manifest, loads, middle, rates, devices, price, confirm).early_end():
+        if planned(middle).early_end():
             high = middle
         else:
             low = middle + 1
-    return _plan(design, manifest, loads, low, rates, devices, price, confirm)
+    return planned(low)
 
 
 def plan_for(
@@ -57,8 +70,9 @@ def plan_for(
     prices_path: Path | None = None,
     confirm: int | None = None,
     threads: int = 1,
+    trials_per_gpu: int = 1,
 ) -> StudyPlan:
-    """The plan of a study of `design` on `dataset`, `slots` trials at a time.
+    """The plan of a study of `design` on `dataset`, `slots` trials at a time, `trials_per_gpu` of them on one GPU.
 
     `device` names what trials run on (see `known_rate`); left out, it is that of `cluster` in the file of prices, or
     this machine, which is measured with `threads` for each trial. `confirm`: settings to confirm; None: as the design
@@ -70,7 +84,7 @@ def plan_for(
     manifest = dataset.manifest
     price = load_prices(prices_path or PRICES).cluster(cluster) if cluster else None
     if name := device or (price.worker.device if price else None):
-        rates = known_rate(name)
+        rates = known_rate(name).shared(trials_per_gpu)
     else:
         from gkm.study.planning.calibration import calibrate
 
@@ -78,9 +92,13 @@ def plan_for(
             for config in sampled_settings(design):
                 workload(config, manifest)
 
-        rates = calibrate(_measured(design), _photo(manifest), slots=slots, threads=threads, meanwhile=count)
+        rates = calibrate(
+            _measured(design), _photo(manifest), slots=slots, threads=threads, sharing=trials_per_gpu, meanwhile=count
+        )
     chosen = design.confirm if confirm is None else confirm
-    return make_plan(design, manifest, rates=rates, devices=slots, price=price, confirm=chosen)
+    return make_plan(
+        design, manifest, rates=rates, devices=slots, price=price, confirm=chosen, trials_per_gpu=trials_per_gpu
+    )
 
 
 def _measured(design: Design) -> list[TrialConfig]:
@@ -106,6 +124,7 @@ def _plan(
     slots: int,
     price: Price | None,
     confirm: int,
+    trials_per_gpu: int,
 ) -> StudyPlan:
     base, seeds = design.base, len(design.training_seeds)
     every, epochs = base.training.validate_every, base.training.epochs
@@ -125,6 +144,7 @@ def _plan(
         slots=max(1, slots),
         rates=rates,
         price=price,
+        trials_per_gpu=trials_per_gpu,
         budget=design.limits,
         parameters=design.describe(),
     )

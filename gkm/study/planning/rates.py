@@ -37,6 +37,16 @@ class DeviceRate:
     full_width: int | None = None
     """Narrower networks reach less of the rates, in proportion (memory bounds them); None: they are as measured."""
 
+    def shared(self, trials: int) -> DeviceRate:
+        """The rates of each of so many trials that take turns."""
+        share = 1 / trials
+        return replace(
+            self,
+            training=self.training * share,
+            inference=self.inference * share,
+            step_seconds=self.step_seconds * trials,
+        )
+
     def at_width(self, width: int) -> DeviceRate:
         """The rates for networks with that many channels at full resolution."""
         if self.full_width is None or width >= self.full_width:

@@ -13,8 +13,21 @@ _SAID = ("can't allocate memory", "cannot allocate memory", "out of memory")
 """How errors that are no class of their own begin to say it: of the processor's allocator, of libraries of GPUs."""
 
 
+CONTEXTS = 0.1
+"""Part of a GPU's memory that is left to what CUDA keeps for each process beside its tensors, assumed."""
+
+
 class BatchTooLargeError(RuntimeError):
     """A batch does not fit into the memory; the message says what does."""
+
+
+def keep_to_share(processes: int) -> None:
+    """Let this process have an equal share of its GPU's memory, where so many use it: more is as if there were none.
+
+    One that needs more than its share then fails by itself, and takes nothing from the others.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction((1 - CONTEXTS) / processes)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

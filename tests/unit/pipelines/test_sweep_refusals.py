@@ -159,3 +159,23 @@ def test_a_workspace_in_the_copy_that_ray_deletes_after_a_job(
 def test_a_budget_in_money_needs_a_price(sweep: Sweep) -> None:
     assert_refused(sweep(SPACE, "--cost", "5"), "--cluster")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--trials-per-gpu", 4], "--trials-per-gpu 4: shares whole GPUs, but --gpus is 0; give --gpus 1 with it"),
+        (["--trials-per-gpu", 4, "--gpus", 2], "but --gpus is 2; give --gpus 1 with it"),
+        (["--trials-per-gpu", 2, "--gpus", 1, "--workers", "1:2"], "but --workers 1:2 makes groups; leave one"),
+    ],
+)
+def test_gpus_that_cannot_be_shared_are_refused(sweep: Sweep, more: list[object], sentence: str) -> None:
+    assert_refused(sweep(SPACE, *more, "--dry-run"), sentence)
+    assert not Path("runs").exists()
+
+
+def test_a_plan_says_that_trials_share_a_gpu(sweep: Sweep) -> None:
+    result = sweep(SPACE, "--trials-per-gpu", 4, "--gpus", 1, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "4 trials at a time" in result.output
+    assert "4 trials have a GPU together" in result.output

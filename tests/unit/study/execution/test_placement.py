@@ -44,3 +44,13 @@ def test_what_a_cluster_can_never_hold_is_refused_by_name(cluster):
 def test_a_group_needs_its_workers_and_a_little_for_the_trial_itself():
     assert needs(WorkerGroup()) == {"CPU": 1.0}
     assert needs(WorkerGroup(workers=2, gpus=1.0)) == {"CPU": 2.01, "GPU": 2.0}
+
+
+def test_trials_that_share_a_gpu_need_a_part_of_it_each(cluster):
+    shared = WorkerGroup(gpus=1.0, trials_per_gpu=3)
+    assert needs(shared) == {"CPU": 1.0, "GPU": pytest.approx(1 / 3)}
+    assert shared.tune_resources() == needs(shared)
+    cluster({"CPU": 16.0, "GPU": 2.0})
+    assert slots(shared) == 6
+    cluster({"CPU": 4.0, "GPU": 2.0})
+    assert slots(shared) == 4

@@ -162,3 +162,22 @@ def test_this_machine_is_measured_with_the_training_loop_itself() -> None:
     assert plan.rates.training > 1e6
     assert 0 < plan.rates.epoch_seconds < 60
     assert "measured here, 1 at a time, one thread each" in "\n".join(plan.lines())
+
+
+def test_trials_that_share_a_gpu_are_planned_as_if_they_took_turns() -> None:
+    eight = replace(SPACE, stopping=NoStopping(), trials=8)
+    price = load_prices(Path(__file__).parents[4] / "cluster/prices.json").cluster("aws-g5-spot")
+    rate = DeviceRate("test", training=1e9, inference=2e9, scoring=0.0)
+    alone, shared = (
+        make_plan(eight, manifest(), rates=rate.shared(each), devices=each, price=price, trials_per_gpu=each)
+        for each in (1, 4)
+    )
+    assert (alone.slots, shared.slots) == (1, 4)
+    assert (alone.devices, shared.devices) == (1, 1)
+    assert shared.seconds_per_epoch == pytest.approx(4 * alone.seconds_per_epoch)
+    assert shared.device_hours == pytest.approx(alone.device_hours)
+    assert shared.wall_hours == pytest.approx(alone.wall_hours)
+    assert shared.cost == pytest.approx(alone.cost)
+    assert [line for line in alone.lines() if "sharing" in line] == []
+    (line,) = (line for line in shared.lines() if "sharing" in line)
+    assert line.endswith("4 trials have a GPU together: assumed to take turns, which gains nothing")

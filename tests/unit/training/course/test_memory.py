@@ -9,7 +9,7 @@ import torch
 from gkm.config import TrialConfig
 from gkm.networks import build
 from gkm.training.context import LocalContext
-from gkm.training.course.memory import BatchTooLargeError, is_out_of_memory, largest_share
+from gkm.training.course.memory import BatchTooLargeError, is_out_of_memory, keep_to_share, largest_share
 from gkm.training.course.position import StepLosses
 from gkm.training.epoch import Trainer
 from gkm.training.store import open_store
@@ -94,3 +94,14 @@ def test_what_would_fit_is_tried_out_and_said(
     with pytest.raises(BatchTooLargeError) as raised:
         trainer.train(Batches(8), 0, 1e-4, StepLosses())
     assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize(("there", "asked"), [(True, [0.225]), (False, [])])
+def test_a_process_keeps_to_its_share_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, there: bool, asked: list[float]
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", seen.append)
+    keep_to_share(4)
+    assert seen == pytest.approx(asked)
