@@ -8,7 +8,7 @@ SAMPLE := $(RUNS)/data/sample
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep tables test test-all soak lint bench-loader bench-search bench-orchestration cluster cluster-stop clean
+.PHONY: help setup sweep tables test test-all soak lint bench-loader bench-search bench-orchestration check-cluster cluster cluster-stop clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench-search: $(STAMP) .venv-bench/syne-tune/.installed ## what searches find at
 
 bench-orchestration: $(STAMP) .venv-bench/syne-tune/.installed ## time beside training, against Ray Tune and Syne Tune, a quarter of an hour
 	$(PY) benchmarks/orchestration.py
+
+check-cluster: $(STAMP) ## check the files of cluster/: launchers, Kubernetes, policies, image, scripts; nothing is started
+	@$(PY) -m cluster.checks
 
 cluster: $(STAMP) ## start a local Ray cluster with dashboard and token, and print how to submit a job to it
 	@bash cluster/local.sh start

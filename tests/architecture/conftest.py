@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("gkm", "pipelines", "search_spaces")
+PACKAGES = ("gkm", "pipelines", "search_spaces", "cluster")
 
 
 @dataclass(frozen=True)

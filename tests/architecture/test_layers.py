@@ -20,6 +20,7 @@ LAYERS = (
     {"gkm.scoring"},
     {"gkm.report", "gkm.demo"},
     {"pipelines"},
+    {"cluster"},
 )
 """From the bottom; a part imports from lower rows only, never from its neighbours in a row."""
 
@@ -56,11 +57,11 @@ ROOM_RANK = {
 }
 
 FENCES = {
-    "ray": ("gkm/study/", "gkm/training/context.py", "gkm/data/preparation/distributed.py"),
+    "ray": ("gkm/study/", "gkm/training/context.py", "gkm/data/preparation/distributed.py", "cluster/checks/"),
     "optuna": ("gkm/study/",),
     "mlflow": ("gkm/tracking", "gkm/registry"),
     "boto3": ("gkm/storage/",),
-    "botocore": ("gkm/storage/",),
+    "botocore": ("gkm/storage/", "cluster/checks/"),
     "typer": ("pipelines/",),
     "click": ("pipelines/",),
     "argparse": ("pipelines/",),
@@ -86,7 +87,7 @@ def part_of(name):
     top, _, rest = name.partition(".")
     if top == "gkm" and rest:
         return f"gkm.{rest.split('.')[0]}"
-    return top if top in ("pipelines", "search_spaces") else None
+    return top if top in ("pipelines", "search_spaces", "cluster") else None
 
 
 def layer_violations(module):

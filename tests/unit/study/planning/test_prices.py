@@ -35,9 +35,16 @@ def test_a_price_of_null_is_unknown(tmp_path: Path) -> None:
 
 def test_the_shipped_prices_are_of_the_shipped_clusters() -> None:
     prices = load_prices(SHIPPED)
-    for name in ("aws-g5-spot", "kuberay-gpu-cluster"):
-        assert (SHIPPED.parent / f"{name}.yaml").is_file()
-        assert prices.cluster(name).worker.device == "a10g"
+    devices = {name: price.worker.device for name, price in prices.clusters.items() if name != "local"}
+    assert devices == {
+        "aws-g5-spot": "a10g",
+        "aws-g5-12xlarge-spot": "a10g",
+        "gcp-l4-spot": "l4",
+        "kuberay-gpu-cluster": "a10g",
+        "lan-hosts": "rtx4090",
+    }
+    assert [name for name in devices if not (SHIPPED.parent / f"{name}.yaml").is_file()] == []
+    assert prices.cluster("aws-g5-12xlarge-spot").per_hour(8) == pytest.approx(11.56)
     aws = prices.cluster("aws-g5-spot.yaml")
     assert aws.per_hour(8) == pytest.approx(8.36)
     assert aws.source.startswith("head: list price, on demand, us-west-2")
