@@ -8,7 +8,7 @@ SAMPLE := $(RUNS)/data/sample
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep tables test test-all soak lint bench-loader bench-search bench-orchestration check-cluster cluster cluster-stop clean
+.PHONY: help setup sweep tables test test-all soak lint bench-loader bench-search bench-orchestration mlflow check-cluster cluster cluster-stop audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench-search: $(STAMP) .venv-bench/syne-tune/.installed ## what searches find at
 bench-orchestration: $(STAMP) .venv-bench/syne-tune/.installed ## time beside training, against Ray Tune and Syne Tune, a quarter of an hour
 	$(PY) benchmarks/orchestration.py
 
+mlflow: $(STAMP) ## MLflow's pages of what is in runs/, at http://127.0.0.1:5000 (MLFLOW_PORT=5001: another port)
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server --host 127.0.0.1 --port $(or $(MLFLOW_PORT),5000) --workers 1 --backend-store-uri sqlite:///$(CURDIR)/$(RUNS)/mlflow.db --artifacts-destination $(CURDIR)/$(RUNS)/artifacts
+
 check-cluster: $(STAMP) ## check the files of cluster/: launchers, Kubernetes, policies, image, scripts; nothing is started
 	@$(PY) -m cluster.checks
 
@@ -69,6 +72,16 @@ cluster: $(STAMP) ## start a local Ray cluster with dashboard and token, and pri
 cluster-stop: ## stop it
 	@bash cluster/local.sh stop
 
+.venv-audit/.installed: .ci/audit-requirements.txt | $(STAMP)
+	@$(PY) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --no-input --no-compile -r $<
+	@touch $@
+
+audit: $(STAMP) .venv-audit/.installed ## known holes of the pinned packages (asks PyPI), and the list of installed ones: runs/sbom.json
+	@mkdir -p $(RUNS)
+	@.venv-audit/bin/cyclonedx-py environment --of JSON --output-file $(RUNS)/sbom.json .venv
+	@.venv-audit/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
+
 clean: ## remove .venv and caches; runs/ stays
-	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache build gkm.egg-info
+	rm -rf .venv .venv-audit .venv-bench .pytest_cache .mypy_cache .ruff_cache build gkm.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

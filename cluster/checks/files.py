@@ -16,6 +16,7 @@ from cluster.checks.kuberay import DEFINITIONS, cluster_problems, job_problems, 
 from cluster.checks.kuberay import KINDS as OPERATORS
 from cluster.checks.kubernetes import KINDS, pod_problems, pods_in, schema_problems, service_problems
 from cluster.checks.launchers import launcher_problems
+from cluster.checks.monitoring import dashboard_problems, prometheus_problems
 from cluster.checks.project import secrets_in
 from cluster.checks.shell import shell_problems
 from cluster.checks.units import unit_problems
@@ -96,6 +97,8 @@ FILES: dict[str, Callable[[str], list[str]]] = {
     "iam/worker.json": policy_problems,
     "iam/mlflow.json": policy_problems,
     "iam/bucket.json": partial(policy_problems, bucket=True),
+    "prometheus.yml": prometheus_problems,
+    "grafana-dashboard.json": dashboard_problems,
     "Dockerfile": image_problems,
     "local.sh": shell_problems,
     "secrets.sh": shell_problems,
