@@ -7,6 +7,7 @@ KubeRay's chart ray-cluster, written down here for the fields that may be used. 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -143,7 +144,7 @@ def cluster_problems(spec: Mapping[str, Any], own: bool = False) -> list[str]:
     names = [group["groupName"] for group in groups]
     if len(set(names)) < len(names) or not groups:
         found.append("workerGroupSpecs: must be there, each with a name of its own")
-    found += _fixed_problems(groups) if own else _growing_problems(spec, groups)
+    found += _fixed_problems(groups) if own else _growing_problems(spec, groups) + _announced_problems(head, groups)
     for name, group in [("headGroupSpec", head), *zip(names, groups, strict=True)]:
         found += [f"{name}: {problem}" for problem in _group_problems(group)]
     return found
@@ -168,6 +169,25 @@ def _growing_problems(spec: Mapping[str, Any], groups: Sequence[Mapping[str, Any
         least, now, most = (group.get(key) for key in ("minReplicas", "replicas", "maxReplicas"))
         if not (least == now == 0 and (most or 0) > 0):
             found.append(f"{group['groupName']}: replicas and minReplicas must be 0, and maxReplicas more")
+    return found
+
+
+def _announced_problems(head: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the head says that all pods have together, by which studies count."""
+    try:
+        said = json.loads(json.loads(head["rayStartParams"].get("resources", '"{}"')))
+    except (ValueError, TypeError):
+        return ["headGroupSpec.rayStartParams.resources: must be JSON within a text of JSON, as KubeRay hands it on"]
+    found = []
+    for kind, name in (("CPU", "cpu"), ("GPU", "nvidia.com/gpu")):
+        most = 0.0
+        for group in groups:
+            limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+            most += group.get("maxReplicas", 0) * amount(limits.get(name, 0))
+        if said.get(f"gkm_most_{kind}") != most:
+            found.append(
+                f"headGroupSpec.rayStartParams.resources: gkm_most_{kind} must be {most:g}, all that pods have"
+            )
     return found
 
 

@@ -59,15 +59,20 @@ def _size_problems(config: Mapping[str, Any]) -> list[str]:
         return found
     head, types = config["head_node_type"], config["available_node_types"]
     workers = {name: node for name, node in types.items() if name != head}
-    if types[head].get("resources") != {"CPU": 0}:
+    resources = types[head].get("resources", {})
+    if resources.get("CPU") != 0 or resources.get("GPU"):
         found.append(f"available_node_types.{head}.resources: must be CPU: 0, or the head trains")
+    for kind in ("CPU", "GPU"):
+        most = sum(node.get("max_workers", 0) * node["resources"].get(kind, 0) for node in workers.values())
+        if resources.get(f"gkm_most_{kind}") != most:
+            found.append(f"available_node_types.{head}.resources: gkm_most_{kind} must be {most}, all that nodes have")
     for name, node in workers.items():
         if not 0 == node.get("min_workers", 0) < node.get("max_workers", 0):
             found.append(f"available_node_types.{name}: min_workers must be 0 and max_workers more")
         if not all(isinstance(amount, int) and amount > 0 for amount in node["resources"].values()):
             found.append(f"available_node_types.{name}.resources: must be whole numbers")
-    if config.get("max_workers") != (most := sum(node.get("max_workers", 0) for node in workers.values())):
-        found.append(f"max_workers: must be {most}, the sum of the node types': studies count on it")
+    if config.get("max_workers") != (count := sum(node.get("max_workers", 0) for node in workers.values())):
+        found.append(f"max_workers: must be {count}, the sum of the node types': studies count on it")
     if config["provider"].get("cache_stopped_nodes") is not False and config["provider"]["type"] == "aws":
         found.append("provider.cache_stopped_nodes: must be false; stopped nodes go on costing their disks")
     return found

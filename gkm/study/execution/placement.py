@@ -9,6 +9,10 @@ from gkm.study.execution.workers import TRIAL_CPUS, WorkerGroup
 
 MOST_SLOTS = 1000
 """Trials at a time where a cluster's files set no limit."""
+ANNOUNCED = "gkm_most_"
+"""Before "CPU" or "GPU": what a cluster has of it at most, as a resource of its head.
+
+Ray's autoscaler does not tell its limits: a cluster that starts with no worker would seem to have no room."""
 
 
 def needs(group: WorkerGroup, workers: int | None = None) -> dict[str, float]:
@@ -50,6 +54,7 @@ def ceiling() -> dict[str, float]:
         most = state.get_max_resources_from_cluster_config()
     except (ImportError, AttributeError, RuntimeError):
         most = None
-    for name, amount in (most or {}).items():
+    limits = {name.removeprefix(ANNOUNCED): amount for name, amount in there.items() if name.startswith(ANNOUNCED)}
+    for name, amount in [*limits.items(), *(most or {}).items()]:
         there[name] = max(there.get(name, 0.0), float(amount))
     return there

@@ -35,6 +35,13 @@ def test_a_cluster_that_starts_without_gpu_nodes_counts_those_it_may_start(clust
     assert slots(WorkerGroup(gpus=1.0)) == 8
 
 
+def test_a_cluster_whose_autoscaler_tells_no_limits_announces_them_by_resources_of_its_head(cluster):
+    cluster({"gkm_most_CPU": 72.0, "gkm_most_GPU": 10.0})
+    assert slots(WorkerGroup(cpus=4.0, gpus=1.0)) == 10
+    with pytest.raises(InputError, match="at most 72 CPU, 10 GPU"):
+        slots(WorkerGroup(workers=11, gpus=1.0))
+
+
 def test_what_a_cluster_can_never_hold_is_refused_by_name(cluster):
     cluster({"CPU": 4.0}, {"CPU": 68, "GPU": 8})
     with pytest.raises(InputError, match=r"a trial of 16 workers needs 16\.01 CPU, 16 GPU, .* at most 68 CPU, 8 GPU"):
