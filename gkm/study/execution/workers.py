@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,9 +155,11 @@ def _fit(
 ) -> Exception | None:
     """One run of Ray Train; what its workers would only meet again, if anything."""
     from ray import train
+    from ray.exceptions import RayError
     from ray.train.torch import TorchTrainer
 
     from gkm.study.execution.patience import Patience
+    from gkm.study.execution.remains import Remains
 
     scaling = train.ScalingConfig(
         num_workers=(group.sizes[0], group.workers) if group.is_elastic else group.workers,
@@ -165,10 +167,15 @@ def _fit(
         resources_per_worker=group.bundle(),
     )
     failures = train.FailureConfig(max_failures=WORKER_RETRIES, controller_failure_limit=CONTROLLER_RETRIES)
-    heard = [*callbacks, Patience(60 * group.patience_minutes)]
+    remains = Remains()
+    heard = [*callbacks, Patience(60 * group.patience_minutes), remains]
     run = train.RunConfig(name=name, storage_path=str(folder), failure_config=failures, callbacks=heard)
     trainer = TorchTrainer(_worker, train_loop_config=settings, scaling_config=scaling, run_config=run)
-    failure: Exception | None = trainer.fit().return_value
+    try:
+        failure: Exception | None = trainer.fit().return_value
+    finally:
+        with suppress(RayError, RuntimeError):  # of a cluster that is gone
+            remains.clear()  # a controller that was killed could not
     return failure
 
 
