@@ -12,12 +12,13 @@ import yaml
 from cluster.checks.amazon import policy_problems, trust_problems
 from cluster.checks.charts import chart_problems
 from cluster.checks.images import image_problems
-from cluster.checks.kuberay import DEFINITIONS, cluster_problems, job_problems, queue_problems
+from cluster.checks.kuberay import DEFINITIONS, cluster_problems, job_problems
 from cluster.checks.kuberay import KINDS as OPERATORS
 from cluster.checks.kubernetes import KINDS, pod_problems, pods_in, schema_problems, service_problems
 from cluster.checks.launchers import launcher_problems
 from cluster.checks.monitoring import dashboard_problems, prometheus_problems
 from cluster.checks.project import secrets_in
+from cluster.checks.queues import queue_problems
 from cluster.checks.shell import shell_problems
 from cluster.checks.units import unit_problems
 

