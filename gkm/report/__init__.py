@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gkm.report.evidence import Baseline, Example, Inside, Kernels, NoiseScores, TestScores
-    from gkm.report.gather import ReportSummary, report_study
+    from gkm.report.evidence import Baseline, Example, Inside, Kernels, NoiseScores, ReportSummary, TestScores
+    from gkm.report.gather import report_study
     from gkm.report.overview import build_overview
     from gkm.report.page import build_page
     from gkm.report.scores_page import build_scores_page
@@ -20,7 +20,7 @@ _MODULES = {
     "Inside": "evidence",
     "Kernels": "evidence",
     "NoiseScores": "evidence",
-    "ReportSummary": "gather",
+    "ReportSummary": "evidence",
     "TestScores": "evidence",
     "build_overview": "overview",
     "build_page": "page",

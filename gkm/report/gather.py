@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from statistics import median_high
@@ -27,7 +27,7 @@ from gkm.registry import versions
 from gkm.registry.promotion import Watch
 from gkm.report import artifacts, current
 from gkm.report.baseline import fixed_point_baseline
-from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, TestScores
+from gkm.report.evidence import Example, Kernels, NoiseScores, Photo, ReportSummary, TestScores
 from gkm.report.inside import look_inside
 from gkm.report.page import build_page
 from gkm.report.tables.plain import write_tables
@@ -49,45 +49,6 @@ VERSION_TAGS = {
     "gkm.cores": "Cores",
     "gkm.device": "Device",
 }
-
-
-@dataclass(frozen=True)
-class ReportSummary:
-    """Figures worth printing, and where the page is."""
-
-    page: Path
-    """Beside it lie its tables, with .md, .tex and .csv in the place of .html."""
-    photographs: int
-    blurred: dict[str, float]
-    """Means over the test photographs: "psnr" in dB, "ssim", "lpips"."""
-    restored: dict[str, float]
-
-    @property
-    def restored_psnr(self) -> float:
-        return self.restored["psnr"]
-
-    @property
-    def gain(self) -> float:
-        """Mean PSNR gained over the blurred input, in dB."""
-        return self.restored["psnr"] - self.blurred["psnr"]
-
-    @property
-    def sentence(self) -> str:
-        """The gain, to be read by itself."""
-        noun = "photograph" if self.photographs == 1 else "photographs"
-        return (
-            f"On {self.photographs} test {noun}: {self.restored_psnr:.2f} dB, "
-            f"{self.gain:+.2f} dB over the blurred input."
-        )
-
-    @property
-    def lines(self) -> list[str]:
-        """Means before and after, and the gain, to be printed."""
-        lines = []
-        for name, scores in (("blurred", self.blurred), ("restored", self.restored)):
-            figures = f"{scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}, LPIPS {scores['lpips']:.3f}"
-            lines.append(f"{self.photographs} test photographs {name}: {figures}")
-        return [*lines, f"gain: {self.gain:+.2f} dB"]
 
 
 def report_study(
