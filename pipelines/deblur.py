@@ -12,7 +12,8 @@ from pipelines.terminal.deblurred import Report, shown
 from pipelines.terminal.options import DEFAULT_WORKSPACE, TRACKING_URI, WINDOW, WORKSPACE
 
 if TYPE_CHECKING:
-    from gkm.registry import LoadedModel
+    from gkm.evaluation import Restore
+    from gkm.networks import Network
     from gkm.restoration.batch import Outcome
     from gkm.restoration.inputs import Job, Jobs
 
@@ -45,6 +46,10 @@ def main(
         typer.Option(help="Version, alias or directory of weights; left out: the champion, or else the challenger."),
     ] = None,
     window: WINDOW = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--with", help="A method without a network instead: ebdb.", show_default=False),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace restored photographs of before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each photograph.")] = False,
@@ -64,7 +69,10 @@ def main(
       python pipelines/deblur.py holiday --out restored --format jpeg --model challenger --json
       python pipelines/deblur.py photo.tif --out restored --model path/to/weights --window 64 --overwrite
       python pipelines/deblur.py --left photo_L.png --right photo_R.png --out restored
+      python pipelines/deblur.py photo.jpg --out restored --with ebdb
     """
+    if method is not None:
+        _check_method(method, model, window)
     asked = _asked(photos or [], left or [], right or [], out, form, compare)
 
     from gkm.restoration.batch import check, is_done, restore_all
@@ -77,19 +85,51 @@ def main(
             report.tell(check(job) if job in todo else _kept(job), say)
         return report.end(asked.ignored)
 
+    if method is not None:
+        restorer: Restore | Network = _method(method, report)
+    else:
+        restorer = _network(model, window, workspace, tracking_uri, report)
+    _check_model(todo[0].files, report.model_name, restorer)
+    with shown(todo) as (advance, tell):
+        for outcome in restore_all(restorer, asked.jobs, overwrite=overwrite):
+            report.tell(outcome, tell)
+            advance(outcome)
+    report.end(asked.ignored)
+
+
+def _network(
+    model: str | None, window: int | None, workspace: Path, tracking_uri: str | None, report: Report
+) -> "Network":
+    """The registered network, pooling over windows if asked to, where it computes best; `report` learns its name."""
     from gkm.registry import load
     from gkm.tracking import open_tracking
     from gkm.training.context import best_device
 
-    report.model = load(open_tracking(workspace, tracking_uri), model)
-    _check_model(todo[0].files, report.model)
-    network = report.model.model if window is None else report.model.model.with_window(window)
-    network = network.to(best_device())
-    with shown(todo) as (advance, tell):
-        for outcome in restore_all(network, asked.jobs, overwrite=overwrite):
-            report.tell(outcome, tell)
-            advance(outcome)
-    report.end(asked.ignored)
+    loaded = load(open_tracking(workspace, tracking_uri), model)
+    report.model_name, report.version = loaded.name, loaded.version
+    network = loaded.model if window is None else loaded.model.with_window(window)
+    return network.to(best_device())
+
+
+def _method(key: str, report: Report) -> "Restore":
+    """A method without a network; `report` learns its name."""
+    from gkm.classical import METHODS
+    from gkm.evaluation import two_stage_restorer
+
+    report.model_name = METHODS[key].label
+    return two_stage_restorer(key)
+
+
+def _check_method(key: str, model: str | None, window: int | None) -> None:
+    """InputError where there is no such method, or a model, or what is for models alone, is asked for, too."""
+    from gkm.classical import METHODS
+
+    if key not in METHODS:
+        raise InputError(f"--with {key}: is no method; choose from {', '.join(METHODS)}")
+    if model is not None:
+        raise InputError(f"--with {key}: needs no model; leave out --model, or --with")
+    if window is not None:
+        raise InputError(f"--with {key}: --window is for networks; leave out one of them")
 
 
 def _kept(job: "Job") -> "Outcome":
@@ -132,17 +172,17 @@ def _check_named(jobs: Sequence["Job"]) -> None:
                 raise InputError(f"{views}{outcome.reason}")
 
 
-def _check_model(files: Sequence[Path], loaded: "LoadedModel") -> None:
-    """InputError where the model sees something else."""
-    needed = len(loaded.model.inputs)
+def _check_model(files: Sequence[Path], name: str | None, restorer: "Network | Restore") -> None:
+    """InputError where what restores sees something else."""
+    needed = len(getattr(restorer, "inputs", ("blurred",)))
     if needed == 2 and len(files) == 1:
         raise InputError(
-            f"{files[0]}: {loaded.name} sees two dual-pixel views, not a photograph; give them with --left and "
+            f"{files[0]}: {name} sees two dual-pixel views, not a photograph; give them with --left and "
             "--right, or choose another --model"
         )
     if needed == 1 and len(files) == 2:
         raise InputError(
-            f"--left, --right: {loaded.name} sees a photograph, not its dual-pixel views; give the photograph, or "
+            f"--left, --right: {name} sees a photograph, not its dual-pixel views; give the photograph, or "
             "choose another --model"
         )
 

@@ -33,8 +33,8 @@ def main(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Version, alias, run id, directory of weights, blurred or fixed-point, or NAME= in front of one of "
-            "these; may be repeated; left out: the champion, or else the challenger.",
+            help="Version, alias, run id, directory of weights, blurred, fixed-point, ebdb, or NAME= in front "
+            "of one of these; may be repeated; left out: the champion, or else the challenger.",
             show_default=False,
         ),
     ] = None,

@@ -13,6 +13,7 @@ from typing import Literal
 
 from gkm.data.photos import read_header
 from gkm.errors import InputError
+from gkm.evaluation import Restore
 from gkm.networks import Network
 from gkm.restoration.comparison import side_by_side
 from gkm.restoration.inputs import Job
@@ -62,7 +63,7 @@ def check(job: Job) -> Outcome:
     return Outcome(job=job, status="restored", size=seen[0].size, bits=seen[0].bits)
 
 
-def restore_all(network: Network, jobs: Sequence[Job], *, overwrite: bool = False) -> Iterator[Outcome]:
+def restore_all(model: Network | Restore, jobs: Sequence[Job], *, overwrite: bool = False) -> Iterator[Outcome]:
     """Restores one photograph after the other; a restored one is whole or not there.
 
     Results that are there are kept, unless `overwrite`. What cannot be used is refused by its outcome, and the rest
@@ -75,7 +76,7 @@ def restore_all(network: Network, jobs: Sequence[Job], *, overwrite: bool = Fals
         began = time.perf_counter()
         try:
             seen = _read(job)
-            restored = _restored(network, job, seen, overwrite)
+            restored = _restored(model, job, seen, overwrite)
         except InputError as error:
             yield Outcome(job=job, status="refused", reason=str(error))
             continue
@@ -84,12 +85,12 @@ def restore_all(network: Network, jobs: Sequence[Job], *, overwrite: bool = Fals
         yield Outcome(job=job, status="restored", seconds=seconds, size=restored.size, bits=restored.bits)
 
 
-def _restored(network: Network, job: Job, seen: Sequence[Photograph], overwrite: bool) -> Photograph:
+def _restored(model: Network | Restore, job: Job, seen: Sequence[Photograph], overwrite: bool) -> Photograph:
     """The restored photograph: the one of before, where its picture with before and after alone is missing."""
     if _exists(job.target) and not overwrite:
         return read_photograph(job.target)
     try:
-        return restore(network, *seen)
+        return restore(model, *seen)
     except InputError as error:
         raise InputError(f"{job.files[0]}: {error}") from None
 

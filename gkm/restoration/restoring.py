@@ -1,4 +1,4 @@
-"""A network and a photograph in, the photograph restored out: with its bits, alpha, EXIF and profile.
+"""A network, or a method without one, and a photograph in; the photograph with its bits, alpha, EXIF and profile out.
 
 `gkm deblur`, `mlflow models serve` and `gkm demo` all restore with it, and so give the same pixels. The arithmetic is
 that of `gkm.evaluation.restore_image`, by strips of rows where that spares memory.
@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gkm.config import Input
 from gkm.data.photos import Pixels, quantised
 from gkm.errors import InputError
-from gkm.evaluation import restorer, to_input
+from gkm.evaluation import Restore, restorer, to_input
 from gkm.evaluation.tensors import row_strips
 from gkm.networks import Network
 from gkm.restoration.memory import within_memory
@@ -27,20 +28,22 @@ _NO_MEMORY = ("can't allocate memory", "out of memory")
 """In what PyTorch says where there is none, on the processor and on a GPU."""
 
 
-def restore(network: Network, *seen: Photograph) -> Photograph:
-    """What `network`, on its own device, makes of what it sees: a photograph, or the left and the right view of one.
+def restore(model: Network | Restore, *seen: Photograph) -> Photograph:
+    """What a network, on its own device, makes of what it sees: a photograph, or the left and the right view of one.
+
+    A restoring function sees a photograph, on the processor.
 
     The result keeps all but the colours of the first: bits, alpha, EXIF, profile. Raises InputError where the network
     sees something else or gives no picture, and where the views differ in size.
     """
-    if len(seen) != len(network.inputs):
-        needed = "one photograph" if len(network.inputs) == 1 else f"its {' and '.join(network.inputs)} views"
+    function, inputs, device = _parts(model)
+    if len(seen) != len(inputs):
+        needed = "one photograph" if len(inputs) == 1 else f"its {' and '.join(inputs)} views"
         raise InputError(f"the network sees {needed}, but was given {len(seen)} photographs; give it what it sees")
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     try:
         with within_memory() if device.type == "cpu" else nullcontext():
             input_1CHW = to_input([photograph.rgb_HW3 for photograph in seen]).to(device)
-            restored_13HW = restorer(network)(input_1CHW)
+            restored_13HW = function(input_1CHW)
             del input_1CHW
             pixels_HW3 = _to_pixels(restored_13HW, seen[0].rgb_HW3.dtype)
     except (MemoryError, RuntimeError) as error:
@@ -51,6 +54,14 @@ def restore(network: Network, *seen: Photograph) -> Photograph:
             f"its {width}x{height} pixels do not fit into memory; scale it down, or choose another model"
         ) from None
     return replace(seen[0], rgb_HW3=pixels_HW3)
+
+
+def _parts(model: Network | Restore) -> tuple[Restore, tuple[Input, ...], torch.device]:
+    """What restores, what it sees, and where."""
+    if not isinstance(model, Network):
+        return model, ("blurred",), torch.device("cpu")
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    return restorer(model), model.inputs, device
 
 
 def _to_pixels(restored_13HW: Tensor, dtype: np.dtype[Any]) -> Pixels:

@@ -18,7 +18,7 @@ from gkm.data.dataset.pair import Pair
 from gkm.data.photos import Split
 from gkm.data.reading.cache import NodeCache, open_split
 from gkm.errors import InputError
-from gkm.evaluation import GKM, ImageScore, Protocol, Restore, evaluate, restorer
+from gkm.evaluation import GKM, ImageScore, Protocol, Restore, evaluate, restorer, two_stage_restorer
 from gkm.evaluation.fixed_point import best_iterations, fixed_point_restorer
 from gkm.metrics import LPIPS_SMALLEST_PIXELS
 from gkm.registry.promotion import Watch
@@ -165,6 +165,9 @@ def _method(
     if (network := cell.subject.network) is not None:
         restore = restorer(network.to(device))
         return lambda pair: restore
+    if cell.subject.method is not None:
+        two_stage = two_stage_restorer(cell.subject.method)
+        return lambda pair: two_stage
     if cell.subject.kind == "fixed-point":
         if (count := iterations.get(dataset.fingerprint)) is None:
             count = iterations[dataset.fingerprint] = best_iterations(open_split(dataset, "validation", cache), device)

@@ -25,6 +25,11 @@ def row_keys() -> list[str]:
     return list(dict.fromkeys(row.key for row in all_published()))
 
 
+def row_of(subject: Subject) -> str:
+    """The key of a model's row: what it is called, or the method that it is."""
+    return subject.method or subject.label
+
+
 def paper_cells(subjects: Sequence[Subject], places: Sequence[Place]) -> list[Cell]:
     """What the tables need of these models (called by `row_keys`) on these data sets (called "dpd" and "rtf").
 
@@ -39,12 +44,12 @@ def paper_cells(subjects: Sequence[Subject], places: Sequence[Place]) -> list[Ce
             )
     if other := [place.label for place in places if place.label not in PHOTOGRAPHS]:
         raise InputError(f"--data {other[0]}: the tables are of two data sets; write --data dpd=PLACE or rtf=PLACE")
-    by_label = {subject.label: subject for subject in subjects}
+    by_row = {row_of(subject): subject for subject in subjects}
     others = [subject for subject in subjects if subject.kind == "fixed-point"]
     cells = []
     for place in places:
         rows = [row for row in all_published() if row.data == place.label]
-        cells += [Cell(by_label[row.key], place, row.noise_sigma_8bit) for row in rows if row.key in by_label]
+        cells += [Cell(by_row[row.key], place, row.noise_sigma_8bit) for row in rows if row.key in by_row]
         cells += [Cell(one, place, sigma) for one in others for sigma in {row.noise_sigma_8bit for row in rows}]
     return cells
 
@@ -54,8 +59,8 @@ def paper_tables(summaries: Sequence[Summary], places: Sequence[Place]) -> list[
 
     Raises nothing: a row without weights says "not measured".
     """
-    found = {(one.cell.subject.label, one.cell.place.label, one.cell.noise_sigma_8bit): one for one in summaries}
-    plain = [one for one in summaries if one.cell.subject.kind != "network"]
+    found = {(row_of(one.cell.subject), one.cell.place.label, one.cell.noise_sigma_8bit): one for one in summaries}
+    plain = [one for one in summaries if one.cell.subject.kind in ("blurred", "fixed-point")]
     tables = []
     for table, title in TITLES.items():
         rows = of_table(table) + (of_table(LATER) if table == "1" else [])

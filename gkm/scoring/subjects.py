@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from gkm.classical import METHODS
 from gkm.config import Input
 from gkm.errors import InputError
 from gkm.evaluation.fixed_point import FIXED_POINT
@@ -39,9 +40,11 @@ class Subject:
 
     label: str
     """Its name in tables."""
-    kind: Literal["network", "blurred", "fixed-point"]
+    kind: Literal["network", "blurred", "fixed-point", "two-stage"]
     identity: str
     """The same for the same weights and settings, wherever they lie; or the name of the method."""
+    method: str | None = None
+    """Key of `gkm.classical.METHODS` where the kind is "two-stage"."""
     inputs: tuple[Input, ...] = ("blurred",)
     network: Network | None = None
     """On the CPU, in evaluation mode."""
@@ -56,7 +59,7 @@ BLURRED = Subject(label="blurred input", kind="blurred", identity="blurred")
 
 
 def find_subject(tracking: Tracking, selector: str | None, label: str | None = None) -> Subject:
-    """What `selector` names: "blurred", "fixed-point", a run's id, or whatever `gkm.registry.load` takes.
+    """What `selector` names: "blurred", "fixed-point", "ebdb", a run's id, or whatever `gkm.registry.load` takes.
 
     Args:
         label: how to call it in tables; None: by its own name.
@@ -67,6 +70,8 @@ def find_subject(tracking: Tracking, selector: str | None, label: str | None = N
         return BLURRED
     if selector == FIXED_POINT_INPUT:
         return Subject(label=label or FIXED_POINT, kind="fixed-point", identity="fixed-point")
+    if (method := METHODS.get(selector or "")) is not None:
+        return Subject(label=label or method.label, kind="two-stage", identity=method.identity, method=method.key)
     if selector is not None and re.fullmatch(r"[0-9a-f]{32}", selector) and not Path(selector).exists():
         loaded = LoadedModel(_of_run(tracking, selector), f"run {selector[:8]}", run_id=selector)
     else:

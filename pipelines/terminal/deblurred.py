@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from pipelines.terminal.command import leave, say, timed_progress, warn
 
 if TYPE_CHECKING:
-    from gkm.registry import LoadedModel
     from gkm.restoration.batch import Outcome
     from gkm.restoration.inputs import Job
 
@@ -25,7 +24,9 @@ class Report:
 
     def __init__(self, as_json: bool, dry_run: bool, total: int) -> None:
         self.as_json, self.dry_run, self.total = as_json, dry_run, total
-        self.model: LoadedModel | None = None
+        self.model_name: str | None = None
+        """What restores; None while nothing is to be restored."""
+        self.version: int | None = None
         self.counts = {"restored": 0, "kept": 0, "refused": 0}
 
     def tell(self, outcome: Outcome, tell: Tell) -> None:
@@ -51,7 +52,7 @@ class Report:
     def _done(self) -> str:
         if self.dry_run:
             return f"would deblur {self.counts['restored']} of {self.total} photographs"
-        return "nothing left to deblur" if self.model is None else f"deblurred with {self.model.name}"
+        return "nothing left to deblur" if self.model_name is None else f"deblurred with {self.model_name}"
 
     def _kept(self) -> list[str]:
         kept = self.counts["kept"]
@@ -67,8 +68,8 @@ class Report:
             fields["comparison"] = str(outcome.job.comparison)
         if outcome.size:
             fields |= {"size": list(outcome.size), "bits": outcome.bits}
-        if outcome.status == "restored" and self.model is not None:
-            fields |= {"seconds": round(outcome.seconds, 3), "model": self.model.name, "version": self.model.version}
+        if outcome.status == "restored" and self.model_name is not None:
+            fields |= {"seconds": round(outcome.seconds, 3), "model": self.model_name, "version": self.version}
         return fields
 
 

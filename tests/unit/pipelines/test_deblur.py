@@ -12,7 +12,7 @@ from PIL import Image
 
 from gkm.config import DPDNetConfig
 from gkm.data.photos import read_rgb
-from gkm.evaluation import restore_image
+from gkm.evaluation import restore_image, two_stage_restorer
 from gkm.networks import build
 from gkm.training.checkpoint import load_weights, save_weights
 from pipelines.deblur import main
@@ -286,3 +286,35 @@ def test_views_and_models_that_do_not_go_together(
     assert sentence.replace("DUAL", str(dual)) in result.stderr
     assert result.stderr.count("\n") == 1
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_method_without_a_network_needs_no_registry(invoke, tmp_path: Path, out: Path) -> None:
+    photograph = photo(tmp_path / "a.png")
+    result = invoke(main, photograph, "--out", out, "--with", "ebdb", "--json", "--workspace", tmp_path / "nowhere")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["status"], told["model"], told["version"]) == ("restored", "EBDB", None)
+    given = torch.from_numpy(read_rgb(photograph).astype(np.float32).transpose(2, 0, 1) / 255)[None]
+    expected = (two_stage_restorer("ebdb")(given)[0].permute(1, 2, 0) * 255).round().numpy()
+    np.testing.assert_array_equal(read_rgb(out / "a.png"), expected)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["a.png", "--with", "wiener"], "--with wiener: is no method; choose from"),
+        (["a.png", "--with", "ebdb", "--model", "champion"], "--with ebdb: needs no model; leave out --model"),
+        (["--left", "a.png", "--right", "b.png", "--with", "ebdb"], "--left, --right: EBDB sees a photograph, not"),
+    ],
+)
+def test_methods_refuse_what_they_cannot_do(
+    invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(Path("a.png"))
+    photo(Path("b.png"), seed=1)
+    result = invoke(main, "--out", "out", *arguments)
+    assert result.exit_code == 2
+    assert sentence in result.stderr.replace("\n", " ")
+    assert not Path("out").exists()

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from gkm.classical import METHODS
 from gkm.errors import InputError
 from gkm.scoring.cells import Cell, Conditions, Place, score_cells, with_blurred
 from gkm.scoring.lines import ScoreTable
 from gkm.scoring.paper import paper_cells, paper_tables, row_keys
 from gkm.scoring.published import PHOTOGRAPHS
 from gkm.scoring.rendering import to_markdown
-from gkm.scoring.subjects import BLURRED
+from gkm.scoring.subjects import BLURRED, Subject
 from gkm.scoring.summary import summarise
 from tests.unit.scoring.small import small_network, subject_of
 
@@ -32,6 +33,23 @@ def test_names_that_no_row_has_are_refused(tiny: Place) -> None:
         paper_cells([subject_of(small_network(), "mine")], [replace(tiny, label="dpd")])
     with pytest.raises(InputError, match="--data tiny: the tables are of two data sets"):
         paper_cells([], [tiny])
+
+
+def test_a_method_is_measured_in_its_row_whatever_it_is_called_and_stands_in_no_other(
+    tiny: Place, tmp_path: Path
+) -> None:
+    dpd = replace(tiny, label="dpd")
+    method = METHODS["ebdb"]
+    subject = Subject(label="mine", kind="two-stage", identity=method.identity, method=method.key)
+    cells = with_blurred(paper_cells([subject], [dpd]))
+    assert [(cell.subject.kind, cell.noise_sigma_8bit) for cell in cells] == [("blurred", 0), ("two-stage", 0)]
+    summaries = summarise(cells, score_cells(cells, str(tmp_path), Conditions()), {})
+    first = paper_tables(summaries, [dpd])[0]
+    lines = [line for line in first.lines if line.model in ("EBDB", "mine")]
+    assert [(line.model, line.origin) for line in lines] == [("EBDB", "published"), ("EBDB", "measured")]
+    assert (lines[1].parameters, lines[1].macs, lines[1].model_bytes) == (None, None, None)
+    assert lines[1].cpu_seconds is not None
+    assert lines[1].cpu_seconds > 0
 
 
 def _tables(tiny: Place, folder: Path) -> list[ScoreTable]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gkm.classical import METHODS
 from gkm.config import TrialConfig
 from gkm.errors import InputError
 from gkm.scoring.subjects import BLURRED, TrainingData, find_subject, find_subjects, training_data
@@ -51,6 +52,15 @@ def test_windows_are_subjects_of_their_own_beside_the_model(trained_run: Run) ->
     assert windowed.network.config.window_pixels == 16
     with pytest.raises(InputError, match="a window of 3 pixels"):
         find_subjects(tracking, [("mine", "1")], [3])
+
+
+def test_two_stage_methods_are_found_by_name_and_told_apart(trained_run: Run) -> None:
+    found = [find_subject(trained_run[0], key) for key in METHODS]
+    assert [(subject.kind, subject.method, subject.network) for subject in found] == [
+        ("two-stage", key, None) for key in METHODS
+    ]
+    assert len({subject.identity for subject in found}) == len({subject.label for subject in found}) == len(METHODS)
+    assert find_subject(trained_run[0], "ebdb", "mine").label == "mine"
 
 
 def test_labels_are_the_users_and_tell_models_apart(trained_run: Run, small_weights: Path, tmp_path: Path) -> None:

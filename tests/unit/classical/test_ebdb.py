@@ -1,0 +1,74 @@
+"""Edges of known blur: the estimate, its smoothing along edges, and photographs without any."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from gkm.classical.ebdb import LARGEST_SIGMA_PIXELS, along_edges, edge_sigmas, raw_sigmas
+from gkm.classical.edges import SCALES_PIXELS, Edges, consistent_edges
+
+
+def squares(sigma: float) -> np.ndarray:
+    """Large bright squares on a dark ground, blurred."""
+    image_HW = np.full((160, 200), 0.2, dtype=np.float32)
+    image_HW[40:120, 30:90] = 0.7
+    image_HW[40:120, 120:180] = 0.5
+    image_HW = (image_HW + np.roll(image_HW, (1, 1), (0, 1))) / 2  # edges in the middle of pixels
+    return gaussian_filter(image_HW, sigma) if sigma else image_HW
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0, 4.0])
+def test_straight_edges_give_their_blur(sigma: float) -> None:
+    luminance_HW = squares(sigma)
+    edges = consistent_edges(luminance_HW)
+    assert len(edges.rows_N) > 300
+    assert abs(float(np.median(raw_sigmas(luminance_HW, edges))) / sigma - 1) < 0.1
+
+
+def test_a_sharp_edge_has_little_blur() -> None:
+    luminance_HW = squares(0)
+    edges = consistent_edges(luminance_HW)
+    assert float(np.median(raw_sigmas(luminance_HW, edges))) < 0.55
+
+
+def test_an_edge_that_ends_at_a_scale_is_known_up_to_there() -> None:
+    stripes_HW = np.full((120, 240), 0.3, dtype=np.float32)
+    stripes_HW[:, 40] += 0.2
+    stripes_HW[:, 41:] += 0.4
+    stripes_HW[:, 130:137] = 0.9  # a narrow bar: its two edges push each other away at coarse scales
+    edges = consistent_edges(gaussian_filter(stripes_HW, 0.7))
+    alone = edges.scales_N[np.abs(edges.columns_N - 40) < 2]
+    beside = edges.scales_N[np.abs(edges.columns_N - 133) < 6]
+    assert np.median(alone) == len(SCALES_PIXELS) - 1
+    assert len(beside) == 0 or np.median(beside) < np.median(alone)
+
+
+def test_an_outlier_on_an_edge_moves_to_its_neighbours_and_another_edge_stays() -> None:
+    rows = np.arange(41)
+    edges = Edges(
+        np.concatenate([rows, rows]), np.concatenate([np.full(41, 10), np.full(41, 30)]), np.full(82, 3, dtype=np.intp)
+    )
+    order = np.lexsort((edges.columns_N, edges.rows_N))
+    edges = Edges(edges.rows_N[order], edges.columns_N[order], edges.scales_N)
+    sigmas_N = np.where(edges.columns_N == 10, 1.0, 2.0).astype(np.float32)
+    sigmas_N[(edges.columns_N == 10) & (edges.rows_N == 20)] = 4
+    smoothed_N = along_edges(edges, sigmas_N)
+    assert smoothed_N[edges.columns_N == 10].max() < 1.8
+    assert abs(smoothed_N.sum() - sigmas_N.sum()) < 0.05  # equal weights: nothing is lost
+    np.testing.assert_allclose(smoothed_N[edges.columns_N == 30], 2, atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_a_photograph_without_edges_tells_nothing(value: float) -> None:
+    sigmas_HW, weights_HW = edge_sigmas(np.full((16, 17), value, dtype=np.float32))
+    assert not weights_HW.any()
+    assert not sigmas_HW.any()
+
+
+def test_noise_stays_within_what_there_can_be() -> None:
+    noise_HW = np.random.default_rng(1).random((50, 60), dtype=np.float32)
+    sigmas_HW, weights_HW = edge_sigmas(noise_HW)
+    assert set(np.unique(weights_HW)) <= {0, 1}
+    assert np.isfinite(sigmas_HW).all()
+    assert sigmas_HW.min() >= -1e-3
+    assert sigmas_HW.max() <= LARGEST_SIGMA_PIXELS
