@@ -48,7 +48,7 @@ def main(
     window: WINDOW = None,
     method: Annotated[
         str | None,
-        typer.Option("--with", help="A method without a network instead: ebdb.", show_default=False),
+        typer.Option("--with", help="A method without a network instead: ebdb or jnb.", show_default=False),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace restored photographs of before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,

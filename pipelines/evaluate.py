@@ -33,7 +33,7 @@ def main(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Version, alias, run id, directory of weights, blurred, fixed-point, ebdb, or NAME= in front "
+            help="Version, alias, run id, directory of weights, blurred, fixed-point, ebdb or jnb, or NAME= in front "
             "of one of these; may be repeated; left out: the champion, or else the challenger.",
             show_default=False,
         ),

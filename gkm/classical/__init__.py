@@ -1,5 +1,5 @@
 """A defocused photograph in, the map of its blur and the photograph restored out, without a network."""
 
-from gkm.classical.two_stage import METHODS, Method, restore, restore_by_map, sigma_map
+from gkm.classical.two_stage import METHODS, Method, luminance, restore, restore_by_map, sigma_map
 
-__all__ = ["METHODS", "Method", "restore", "restore_by_map", "sigma_map"]
+__all__ = ["METHODS", "Method", "luminance", "restore", "restore_by_map", "sigma_map"]

@@ -46,7 +46,7 @@ def raw_sigmas(luminance_HW: Array, edges: Edges) -> Array:
         of_N = edges.scales_N == scale
         second = _gradients(luminance_HW, second_pixels)[edges.rows_N[of_N], edges.columns_N[of_N]]
         ratio = (first_N[of_N] / np.maximum(second, 1e-12)).astype(np.float64) ** 2
-        # ratio = (sigma^2 + second^2) / (sigma^2 + first^2), so it lies between 1 (no end of blur) and second^2 / first^2
+        # ratio = (sigma^2 + second^2) / (sigma^2 + first^2): from 1 (no end of blur) to second^2 / first^2
         excess = second_pixels**2 - ratio * FIRST_REBLUR_PIXELS**2
         squared_N[of_N] = np.where(ratio > 1, excess / np.maximum(ratio - 1, 1e-9), np.inf)
     return np.sqrt(np.clip(squared_N, 0, LARGEST_SIGMA_PIXELS**2)).astype(np.float32)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gkm.classical import ebdb, propagation
+from gkm.classical import ebdb, jnb, propagation
 from gkm.classical.bank import Deconvolution, deconvolve_by_map
 from gkm.data.simulation.defocus import from_linear, to_linear
 
@@ -35,7 +35,9 @@ class Method:
     label: str
     """Its name in tables."""
     values: Callable[[Array], tuple[Array, Array]]
-    """Luminance, [H,W] in linear light -> sigma in pixels where it can be told, and how sure it is; both [H,W]."""
+    """Luminance, [H,W] in linear light -> what it tells of the blur, and how sure that is (0: nothing); both [H,W]."""
+    sigmas: Callable[[Array], Array] | None = None
+    """Such values, propagated to all pixels -> sigma in pixels; None: they are that already."""
 
     @property
     def identity(self) -> str:
@@ -43,21 +45,33 @@ class Method:
         return f"{self.key}, recipe {RECIPE_VERSION}"
 
 
-METHODS = {method.key: method for method in (Method(key="ebdb", label="EBDB", values=ebdb.edge_sigmas),)}
+METHODS = {
+    method.key: method
+    for method in (
+        Method(key="ebdb", label="EBDB", values=ebdb.edge_sigmas),
+        Method(key="jnb", label="JNB", values=jnb.sparseness, sigmas=jnb.sigmas),
+    )
+}
 """By the names that users write."""
 
 
 def sigma_map(method: Method, blurred_HW3: Array) -> Array:
-    """Sigma of the blur at every pixel, [H,W] in pixels, of a photograph in sRGB, [0, 1]; 0 where nothing can be told."""
+    """Sigma of the blur at every pixel, [H,W] in pixels, of a photograph in sRGB, [0, 1]; 0 where nothing tells it."""
     blurred_HW3 = np.clip(blurred_HW3, 0, 1, dtype=np.float32)
-    sigmas_HW, weights_HW = method.values(_linear(blurred_HW3) @ _LUMINANCE)
+    values_HW, weights_HW = method.values(luminance(blurred_HW3))
     guide_HW3 = propagation.smooth(
         blurred_HW3, blurred_HW3, reach_pixels=_CALMING_PIXELS, reach_range=_CALMING_RANGE, rounds=3
     )
-    reach = min(sigmas_HW.shape) * _REACH_SHARE
-    return propagation.propagate(
-        sigmas_HW, weights_HW, guide_HW3, reach_pixels=reach, reach_range=_REACH_RANGE, rounds=3
+    reach = min(values_HW.shape) * _REACH_SHARE
+    values_HW = propagation.propagate(
+        values_HW, weights_HW, guide_HW3, reach_pixels=reach, reach_range=_REACH_RANGE, rounds=3
     )
+    return values_HW if method.sigmas is None else method.sigmas(values_HW)
+
+
+def luminance(photograph_HW3: Array) -> Array:
+    """Linear light, [H,W] in [0, 1], of a photograph in sRGB, [0, 1]."""
+    return _linear(photograph_HW3) @ _LUMINANCE
 
 
 def restore_by_map(blurred_HW3: Array, sigmas_HW: Array, settings: Deconvolution | None = None) -> Array:

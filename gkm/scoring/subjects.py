@@ -59,7 +59,7 @@ BLURRED = Subject(label="blurred input", kind="blurred", identity="blurred")
 
 
 def find_subject(tracking: Tracking, selector: str | None, label: str | None = None) -> Subject:
-    """What `selector` names: "blurred", "fixed-point", "ebdb", a run's id, or whatever `gkm.registry.load` takes.
+    """What `selector` names: "blurred", "fixed-point", a method, a run's id, or whatever `gkm.registry.load` takes.
 
     Args:
         label: how to call it in tables; None: by its own name.
