@@ -80,7 +80,7 @@ def learn_dictionary(luminances: Sequence[Array]) -> Array:
         least_N1 = np.partition(sizes_NA, -ATOMS_AT_ONCE, axis=1)[:, -ATOMS_AT_ONCE, None]
         left, _, right = np.linalg.svd(patches_NP.T @ np.where(sizes_NA >= least_N1, coefficients_NA, 0))
         basis_PA = (left @ right).astype(np.float32)
-    return basis_PA
+    return np.asarray(basis_PA, dtype=np.float32)
 
 
 def learn_curve(luminances: Sequence[Array], dictionary_PA: Array) -> npt.NDArray[np.float64]:
