@@ -117,6 +117,7 @@ def main(
     record = _trained(launch, several, ray_address)
     _show(record, settings.training.epochs)
     _compare(record, launch)
+    _show_weights(record, launch)
     if profile:
         _show_profile(launch)
     if first:
@@ -196,6 +197,18 @@ def _hush_profiler() -> None:
     """Keep what PyTorch's profiler says of its own work off the screen; before PyTorch is imported."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "5")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def _show_weights(record: "TrialRecord", launch: "Launch") -> None:
+    """Where the best weights lie, if that is where they still are."""
+    from gkm.storage import exists, join
+    from gkm.training.checkpoint import WEIGHTS_NAME
+    from gkm.training.store import best_place
+
+    epoch = record.history[-1].get("best/epoch", _best(record)["epoch"])
+    weights = best_place(launch.place, int(epoch))
+    if exists(join(weights, WEIGHTS_NAME)):
+        say(f"its weights, to begin with by --init or to restore with by gkm deblur --model: {weights}")
 
 
 def _show_profile(launch: "Launch") -> None:

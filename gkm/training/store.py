@@ -158,12 +158,17 @@ def read_notes(place: str) -> list[str]:
     return list(_newest_state(place).get("notes", ()))
 
 
+def best_place(place: str, epoch: int) -> str:
+    """The folder of the best weights, those of `epoch`."""
+    return storage.join(place, "best", _folder(epoch))
+
+
 def fetch_best(place: str, epoch: int, to: Path) -> Path:
     """Copy the best weights, those of `epoch`, into the folder `to`; returns `to`.
 
     Raises InputError naming the file that is missing or damaged.
     """
-    location = storage.join(place, "best", _folder(epoch))
+    location = best_place(place, epoch)
     storage.fetch(location, to)
     if (name := damage(to, BEST_NAMES)) is not None:
         raise _unusable(storage.join(location, name))

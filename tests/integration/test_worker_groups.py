@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.errors import InputError
+from gkm.study.execution import workers
 from gkm.study.execution.placement import slots
 from gkm.study.execution.session import start_ray
 from gkm.study.execution.workers import WorkerGroup, fit_on_workers
@@ -132,3 +133,17 @@ def test_groups_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be divided among 3 workers"):
         fit_on_workers(WorkerGroup(3), CONFIG, "nowhere", str(tmp_path / "trial"), None, name="trial")
     assert not (tmp_path / "trial").exists()
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_group_that_has_fallen_below_its_least_size_gives_up(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As nodes that are lost after the start leave it: there was room, and Ray Train finds none any more."""
+    monkeypatch.setattr(workers, "await_room", lambda group: None)
+    group, config = WorkerGroup(5, least=4, patience_minutes=0.02), CONFIG.with_values({"data.batch_size": 20})
+    with pytest.raises(
+        InputError, match=r"^nodes were lost: the cluster had no room for 4 workers of 1 CPU each within"
+    ):
+        fit_on_workers(group, config, "nowhere", str(tmp_path / "trial"), None, name="trial")
+    assert not _left_in(temporary)
