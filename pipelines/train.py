@@ -117,7 +117,6 @@ def main(
     record = _trained(launch, several, ray_address)
     _show(record, settings.training.epochs)
     _compare(record, launch)
-    _show_weights(record, launch)
     if profile:
         _show_profile(launch)
     if first:
@@ -208,7 +207,7 @@ def _show_weights(record: "TrialRecord", launch: "Launch") -> None:
     epoch = record.history[-1].get("best/epoch", _best(record)["epoch"])
     weights = best_place(launch.place, int(epoch))
     if exists(join(weights, WEIGHTS_NAME)):
-        say(f"its weights, to begin with by --init or to restore with by gkm deblur --model: {weights}")
+        say(f"weights, fit for --init and for --model of other commands: {weights}")
 
 
 def _show_profile(launch: "Launch") -> None:
@@ -236,12 +235,13 @@ def _show(record: "TrialRecord", epochs: int) -> None:
 
 
 def _compare(record: "TrialRecord", launch: "Launch") -> None:
-    """Say what the training gained over the blurred photographs, or that it lost."""
+    """Say what the training gained over the blurred photographs, or that it lost, and where its weights are."""
     blurred = launch.blurred["psnr"]
     gain = _best(record)["val/psnr"] - blurred
     say(f"the blurred photographs have {blurred:.2f} dB: a gain of {gain:+.2f} dB")
     if gain <= 0:
         say("these weights make photographs worse than they were: train longer, or lower optim.learning_rate")
+    _show_weights(record, launch)
 
 
 if __name__ == "__main__":
