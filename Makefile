@@ -8,7 +8,7 @@ SAMPLE := $(RUNS)/data/sample
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep tables test test-all soak lint bench-loader bench-search bench-orchestration mlflow check-cluster cluster cluster-stop audit clean
+.PHONY: help setup sweep tables test test-all soak soak-groups lint bench-loader bench-search bench-orchestration mlflow check-cluster cluster cluster-stop audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +31,13 @@ test: $(STAMP) ## the default tests, a few minutes
 	$(PYTEST) -m "not slow" $(PYTEST_FLAGS)
 
 test-all: $(STAMP) ## all tests, the slow ones and those in a browser too
-	$(PYTEST) $(PYTEST_FLAGS)
+	$(PYTEST) -m "not soak" $(PYTEST_FLAGS)
 
 soak: $(STAMP) ## studies ended in every way at random moments, and run again; 3 hours (SOAK="--moments 1 --slots 1": minutes)
 	$(PY) tests/soak/endings.py $(SOAK)
+
+soak-groups: $(STAMP) ## groups of workers through the kill of each process, a full disk, lost nodes; ten minutes
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m soak -v $(PYTEST_FLAGS)
 
 lint: $(STAMP) ## ruff and mypy
 	$(PY) -m ruff check .

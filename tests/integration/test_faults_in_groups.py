@@ -20,7 +20,7 @@ from gkm.tracking import TrialRecord, open_tracking
 from gkm.training.store import newest_checkpoint, read_notes
 from tests.mlflow_server import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.ray, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS, STEPS = 8, 20
