@@ -85,10 +85,7 @@ FRAME = ("Version", "Statement")
 
 def policy_problems(text: str, bucket: bool = False) -> list[str]:
     """Problems of a policy file: of a role, or, with `bucket`, of a bucket."""
-    try:
-        policy = json.loads(text)
-    except ValueError as error:
-        return [f"is not JSON: {error}"]
+    policy = json.loads(text)
     if not isinstance(policy, dict) or set(policy) != set(FRAME):
         return ["must have Version and Statement, and nothing else"]
     if policy["Version"] != "2012-10-17":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,10 +26,7 @@ from cluster.checks.units import unit_problems
 
 def manifest_problems(text: str) -> list[str]:
     """Problems of a file of Kubernetes documents."""
-    try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        return [f"is not YAML: {' '.join(str(error).split())}"]
+    documents = [document for document in yaml.safe_load_all(text) if document is not None]
     found = secrets_in(text)
     for number, document in enumerate(documents):
         where = f"{document.get('kind', number)}" if isinstance(document, dict) else str(number)
@@ -109,4 +107,10 @@ FILES: dict[str, Callable[[str], list[str]]] = {
 
 def problems_of(name: str, text: str) -> list[str]:
     """What is wrong with `text` as the file of that name; each sentence begins with it. KeyError for unknown files."""
-    return [f"{name}: {problem}" for problem in FILES[name](text)]
+    try:
+        found = FILES[name](text)
+    except yaml.YAMLError as error:
+        found = [f"is not YAML: {' '.join(str(error).split())}"]
+    except json.JSONDecodeError as error:
+        found = [f"is not JSON: {error}"]
+    return [f"{name}: {problem}" for problem in found]

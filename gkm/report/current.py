@@ -60,7 +60,7 @@ def said_if_current(page: str | Path, source: str) -> list[str] | None:
         if not all(storage.exists(str(place)) for place in kept["beside"]):
             return None
         return [str(line) for line in kept["said"]]
-    except (OSError, ValueError, TypeError, KeyError, LookupError):
+    except (OSError, ValueError, TypeError, LookupError):
         return None  # not there, or damaged: it will be written anew
 
 
