@@ -1,6 +1,6 @@
 """What do the training loop and a second worker cost? Ratios to a bare PyTorch loop, and to one worker.
 
-    python benchmarks/scaling.py             some minutes on two idle cores
+    python benchmarks/scaling.py             a quarter of an hour on two idle cores
     python benchmarks/scaling.py --quick     one round of few steps: whether it works, not how fast it is
 
 Loop: gkm.training.loop.fit against the shortest loop that trains the same network with the same optimiser on the same
@@ -41,17 +41,17 @@ from gkm.training.context import GroupContext, LocalContext
 from gkm.training.loop import Validation, fit
 from gkm.training.store import open_store
 
-BATCH, CROP_PIXELS, PHOTO_PIXELS = 4, 128, 512
+BATCH, PHOTO_PIXELS = 4, 512
 
 
-def settings(steps: int, epochs: int, width: int) -> TrialConfig:
-    """A trial whose epochs have so many steps."""
+def settings(options: argparse.Namespace, epochs: int) -> TrialConfig:
+    """A trial of so many epochs."""
     return TrialConfig().with_values(
         {
-            "model.width": width,
+            "model.width": options.width,
             "data.batch_size": BATCH,
-            "data.crop_pixels": CROP_PIXELS,
-            "data.crops_per_photo": BATCH * steps // 4,
+            "data.crop_pixels": options.crop,
+            "data.crops_per_photo": BATCH * options.steps // 4,
             "loss.schedule": "l2",
             "training.epochs": epochs,
             "training.checkpoint_minutes": 0,
@@ -76,7 +76,7 @@ def loader(config: TrialConfig, folder: Path, rank: int = 0, size: int = 1) -> C
     return CropLoader(
         open_split(str(folder / "data"), "train", str(folder / "cache")),
         batch_size=BATCH,
-        crop_pixels=CROP_PIXELS,
+        crop_pixels=config.data.crop_pixels,
         crops_per_photo=config.data.crops_per_photo,
         rank=rank,
         world_size=size,
@@ -114,16 +114,16 @@ def bare(model: Network, optimizer: torch.optim.Optimizer, batches: list[Batch])
     return time.process_time() - began
 
 
-def compare_loops(folder: Path, steps: int, rounds: int, width: int) -> None:
+def compare_loops(folder: Path, options: argparse.Namespace) -> None:
     """Print what our loop takes beyond the bare one."""
-    config = settings(steps, 1, width)
+    config = settings(options, 1)
     source = Ready(list(loader(config, folder).epoch(0)))
     torch.manual_seed(0)
     theirs = build(config.model).train()
     optimizer = torch.optim.Adam(theirs.parameters(), lr=config.optim.learning_rate, fused=True)
     bare(theirs, optimizer, source.batches[:2])
     within, whole, least = [], [], []
-    for number in range(rounds):
+    for number in range(options.rounds):
         model = build(config.model)
         context = LocalContext(open_store(str(folder / f"trial-{number}")))
         began = time.process_time()
@@ -133,7 +133,7 @@ def compare_loops(folder: Path, steps: int, rounds: int, width: int) -> None:
         within.append(source.seconds / peer - 1)
         whole.append(ours / peer - 1)
         least.append(peer / len(source.batches))
-    print(f"bare PyTorch loop: {statistics.median(least):.4f} s a step of {BATCH} crops of {CROP_PIXELS} pixels")
+    print(f"bare PyTorch loop: {statistics.median(least):.4f} s a step of {BATCH} crops of {options.crop} pixels")
     print(f"gkm over it, between the first and the last step: {statistics.median(within):+.2%}")
     print(f"gkm over it, with start, checkpoint and best weights of an epoch: {statistics.median(whole):+.2%}")
 
@@ -158,7 +158,8 @@ def compare_workers(folder: Path, options: argparse.Namespace) -> None:
     for number in range(options.rounds):
         for size in (1, 2):
             name = f"group-{number}-{size}"
-            own = ["--steps", options.steps, "--width", options.width, "--folder", folder, "--name", name]
+            sizes = ["--steps", options.steps, "--width", options.width, "--crop", options.crop]
+            own = [*sizes, "--folder", folder, "--name", name]
             command = [sys.executable, __file__, "--size", size, *own]
             group = [subprocess.Popen([str(part) for part in (*command, "--rank", rank)]) for rank in range(size)]
             if any(process.wait() for process in group):
@@ -175,8 +176,9 @@ def main() -> None:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--steps", type=int, default=40, help="of an epoch")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=12, help="of an epoch")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--crop", type=int, default=256, help="pixels, the paper's by default")
     parser.add_argument("--width", type=int, default=8)
     for name in ("--rank", "--size"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS)
@@ -184,18 +186,20 @@ def main() -> None:
     parser.add_argument("--name", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rank is not None:
-        config = settings(options.steps, 2, options.width)  # the first epoch warms up
+        config = settings(options, 2)  # the first epoch warms up
         work(options.rank, options.size, options.folder, config, options.name)
         return
     if options.quick:
-        options.steps, options.rounds = 4, 1
+        options.steps, options.rounds, options.crop = 4, 1, 64
     torch.set_num_threads(1)
     print(describe())
-    print(f"width {options.width}, {options.steps} steps an epoch, {options.rounds} rounds")
+    print(
+        f"width {options.width}, crops of {options.crop} pixels, {options.steps} steps an epoch, {options.rounds} rounds"
+    )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         photographs(folder)
-        compare_loops(folder, options.steps, options.rounds, options.width)
+        compare_loops(folder, options)
         compare_workers(folder, options)
 
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
-from gkm.training.batch_norm import with_global_statistics
 from gkm.training.course.leaving import Leaving, Wish, never
+from gkm.training.group import with_global_statistics
 from gkm.training.store import TrialStore
 
 Value = TypeVar("Value")
@@ -198,7 +198,7 @@ class GroupContext(_Reporting):
         with_global_statistics(model)
         device_ids = [self.device.index] if self.device.type == "cuda" else None
         # Statistics are the same everywhere as they are, since all workers take them from the same numbers.
-        return nn.parallel.DistributedDataParallel(model, device_ids=device_ids, broadcast_buffers=False)
+        return nn.parallel.DistributedDataParallel(model, device_ids=device_ids, forward_sync_buffers=False)
 
     def sum(self, values: Sequence[float]) -> list[float]:
         if self.world_size == 1:

@@ -17,12 +17,12 @@ from gkm.losses import cost_name, multi_scale_loss
 from gkm.networks import Network
 from gkm.networks.network import Progress
 from gkm.training.average import WeightAverage
-from gkm.training.batch_norm import has_batch_norm
 from gkm.training.context import TrainingContext
 from gkm.training.course.arithmetic import Arithmetic
 from gkm.training.course.memory import BatchTooLargeError, is_out_of_memory, largest_share, too_large
 from gkm.training.course.position import StepLosses, random_state, set_random_state
 from gkm.training.dropout import Share, with_shared_dropout
+from gkm.training.group import has_batch_norm
 from gkm.training.recomputing import recomputed_parts, recomputing
 from gkm.training.usage import Pace
 

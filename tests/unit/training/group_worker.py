@@ -3,6 +3,7 @@
 FOLDER/task.json names the data set and, for every run, the settings that differ; results go to FOLDER/RANK.json.
 """
 
+import copy
 import hashlib
 import json
 import sys
@@ -13,11 +14,12 @@ import torch
 from torch import nn
 
 from gkm.config import TrialConfig
-from gkm.training.batch_norm import GlobalBatchNorm2d, with_global_statistics
 from gkm.training.context import GroupContext
 from gkm.training.course import lookout
 from gkm.training.course.leaving import Left
 from gkm.training.epoch import Trainer
+from gkm.training.group import GlobalBatchNorm2d, with_global_statistics
+from gkm.training.group.exchange import Exchange, SharedMemoryExchange, exchange_for, gathered
 from gkm.training.store import open_store
 from gkm.trial import run_trial
 
@@ -71,7 +73,18 @@ def trained(config: TrialConfig, data: str, context: Any, cache: str, after: Aft
     return {"losses": losses, "history": history, "hashes": hashes}
 
 
-def check_batch_norm(rank: int, size: int) -> None:
+def check_exchange(size: int) -> None:
+    """On this machine it is by memory, deep copies included; more than it is made for goes another way."""
+    exchange = exchange_for(torch.device("cpu"), 16)
+    if SharedMemoryExchange.is_possible():
+        assert isinstance(copy.deepcopy(exchange), SharedMemoryExchange)
+    for number in range(200):
+        share = torch.full((2, 1 + 3 * (number % 3 == 1)), float(torch.distributed.get_rank() + number))
+        expected = torch.stack([torch.full_like(share, float(rank + number)) for rank in range(size)])
+        assert torch.equal(exchange(share), expected)
+
+
+def check_batch_norm(rank: int, size: int, exchange: Exchange | None) -> None:
     """Results, gradients and running statistics of all shares are those of one batch norm of the whole batch."""
     generator = torch.Generator().manual_seed(0)
     whole = torch.randn(2 * size, 3, 5, 4, generator=generator, dtype=torch.float64) * 3 + 100
@@ -83,6 +96,8 @@ def check_batch_norm(rank: int, size: int) -> None:
     network[0].load_state_dict(reference.state_dict())
     with_global_statistics(network)
     assert isinstance(network[0], GlobalBatchNorm2d)
+    if exchange:
+        network[0].exchange = exchange
     assert list(network.state_dict()) == [f"0.{name}" for name in reference.state_dict()]
     share = slice(2 * rank, 2 * rank + 2)
     for layout in (torch.contiguous_format, torch.channels_last):
@@ -110,7 +125,9 @@ def main(rank: int, size: int, folder: Path) -> None:
     if "store" in task:
         lookout.LOOK_SECONDS = 0.0  # after every step: these take no time
     else:
-        check_batch_norm(rank, size)
+        check_exchange(size)
+        for exchange in (None, gathered):
+            check_batch_norm(rank, size, exchange)
     results = {}
     for name, settings in task["runs"].items():
         # The last worker is asked to leave, and takes the others along.

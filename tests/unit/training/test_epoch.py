@@ -13,9 +13,9 @@ from gkm.config import TrialConfig
 from gkm.networks import Network, build
 from gkm.networks.network import Progress
 from gkm.training import recomputing
-from gkm.training.batch_norm import has_batch_norm
 from gkm.training.context import LocalContext
 from gkm.training.epoch import Trainer
+from gkm.training.group import has_batch_norm
 from gkm.training.store import open_store
 
 SMALL: dict[str, dict[str, Any]] = {
