@@ -193,9 +193,8 @@ def main() -> None:
         options.steps, options.rounds, options.crop = 4, 1, 64
     torch.set_num_threads(1)
     print(describe())
-    print(
-        f"width {options.width}, crops of {options.crop} pixels, {options.steps} steps an epoch, {options.rounds} rounds"
-    )
+    print(f"width {options.width}, crops of {options.crop} pixels")
+    print(f"{options.steps} steps an epoch, {options.rounds} rounds")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         photographs(folder)
