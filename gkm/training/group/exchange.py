@@ -141,7 +141,7 @@ class SharedMemoryExchange:
         key = (turn, share.shape, share.dtype)
         if key not in self._views:
             bytes_ = self._slots[turn, :, : share.nbytes]
-            self._views[key] = bytes_.view(share.dtype).unflatten(1, share.shape)
+            self._views[key] = bytes_.view(share.dtype).view(len(bytes_), *share.shape)
         return self._views[key]
 
     def _wait_for(self, other: int) -> None:

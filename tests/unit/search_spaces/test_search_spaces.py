@@ -63,7 +63,7 @@ def test_arms_have_as_many_parameters_as_the_paper_says() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["quick", "ablations_small"])
+@pytest.mark.parametrize("name", ["quick", "ablations_small", "training_small"])
 def test_the_small_ones_are_made_for_minutes_on_two_cores(name: str, designs: dict[str, Design]) -> None:
     from tests.unit.study.manifests import manifest
 
