@@ -4,8 +4,8 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 RUNS := runs
 SAMPLE := $(RUNS)/data/sample
-# Tests run in two processes, one thread each: much of their time is the start of others. The tests of a file share its fixtures; integration comes first.
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# Tests run in processes of one thread each, the default ones in three: much of their time is the start of others. The tests of a file share its fixtures; integration comes first.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep tables test test-all soak soak-groups lint bench-loader bench-search bench-orchestration mlflow check-cluster cluster cluster-stop audit clean
@@ -28,16 +28,16 @@ tables: $(STAMP) ## the paper's Tables 1 to 5, with the registered model on the 
 	@$(PY) pipelines/evaluate.py --tables --name tables $(or $(TABLES),--model gkmnet=challenger)
 
 test: $(STAMP) ## the default tests, a few minutes
-	$(PYTEST) -m "not slow" $(PYTEST_FLAGS)
+	$(PYTEST) -n 3 -m "not slow" $(PYTEST_FLAGS)
 
 test-all: $(STAMP) ## all tests, the slow ones and those in a browser too
-	$(PYTEST) -m "not soak" $(PYTEST_FLAGS)
+	$(PYTEST) -n 2 -m "not soak" $(PYTEST_FLAGS)
 
 soak: $(STAMP) ## studies ended in every way at random moments, and run again; 3 hours (SOAK="--moments 1 --slots 1": minutes)
 	$(PY) tests/soak/endings.py $(SOAK)
 
 soak-groups: $(STAMP) ## groups of workers through the kill of each process, a full disk, lost nodes; ten minutes
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m soak -v $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/integration/test_faults_in_groups.py -m soak -v $(PYTEST_FLAGS)
 
 lint: $(STAMP) ## ruff and mypy
 	$(PY) -m ruff check .

@@ -194,7 +194,7 @@ def _register(record: "TrialRecord", launch: "Launch", workspace: Path, *, wante
 
 def _hush_profiler() -> None:
     """Keep what PyTorch's profiler says of its own work off the screen; before PyTorch is imported."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 

@@ -62,6 +62,7 @@ def test_the_scores_of_the_best_epoch_are_kept_photograph_by_photograph(tmp_path
     assert sum(score.ssim for score in scores) / 2 == result.best["val/ssim"]
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_ten_times_a_trial_and_at_its_end(tmp_path: Path, tiny_data: Path) -> None:
     config = CONFIG.with_values({"training.epochs": 23})
     _run(config, tiny_data, tmp_path / "run", str(tmp_path / "cache"))

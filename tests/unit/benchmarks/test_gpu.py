@@ -42,6 +42,7 @@ def test_trials_alone_and_together_have_the_same_curves():
     assert float(distance) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
 def test_without_a_gpu_it_says_what_to_do():
     assert "give --device cpu --quick" in printed("gpu.py", "--device", "cuda", status=2)

@@ -110,6 +110,7 @@ def train(config: TrialConfig, data: Path, folder: Path):
     return run_trial(config, str(data), LocalContext(open_store(str(folder))), cache=str(folder.parent / "cache"))
 
 
+@pytest.mark.slow
 def test_it_trains_goes_on_is_kept_registered_loaded_and_deblurs(
     config: TrialConfig, tiny_data: Path, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from gkm.tracking import open_tracking
 from pipelines.evaluate_noise import main
 
 
+@pytest.mark.slow
 def test_scores_are_printed_and_kept_with_the_run(invoke, workspace: Path, tmp_path: Path) -> None:
     result = invoke(main, "--sigma", "0", "--sigma", "3", "--seed", "5")
     assert result.exit_code == 0, result.stderr

@@ -30,6 +30,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_released_checkpoint_becomes_a_version_to_deblur_with(
     invoke, workspace: Path, tmp_path: Path, release: Path
 ) -> None:

@@ -4,6 +4,8 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from gkm.registry import ledger, standing
 from gkm.tracking import open_tracking
 from pipelines.registry import COMMANDS
@@ -52,6 +54,7 @@ def test_a_workspace_without_a_registry_is_one_sentence(invoke, tmp_path: Path) 
         assert "there is no tracking database; run a study first" in refused.stderr
 
 
+@pytest.mark.slow
 def test_the_history_of_200_versions_is_there_within_5_seconds(invoke, workspace: Path) -> None:
     tracking = open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db")
     seen = standing.read(tracking).history

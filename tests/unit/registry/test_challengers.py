@@ -59,6 +59,7 @@ def test_the_first_winner_takes_the_alias_and_a_better_one_takes_it_from_it(trac
     assert aliases(tracking) == {"challenger": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", [31.0, 30.5])
 def test_a_winner_that_is_no_better_is_registered_without_the_alias(
     tracking: Tracking, end_study: End, score: float
@@ -80,6 +81,7 @@ def test_less_is_better_where_the_study_says_so(tracking: Tracking, end_study: E
     assert not end_study(0.015, metric="val/loss", mode="min").is_challenger
 
 
+@pytest.mark.slow
 def test_on_other_data_the_newer_takes_it_and_it_is_said(tracking: Tracking, end_study: End) -> None:
     end_study(31.0)
     found = end_study(25.0, fingerprint="d2")
@@ -122,6 +124,7 @@ def test_what_cannot_be_measured_is_said(tracking: Tracking, end_study: End, add
     assert "which had it, cannot be measured" in end_study(20.0, data=str(tmp_path / "gone")).reason
 
 
+@pytest.mark.slow
 def test_each_registration_is_the_challenger_and_old_ones_stay_loadable(
     tracking: Tracking, register_as_good_as: Register, trained: Path
 ) -> None:
@@ -224,6 +227,7 @@ def test_a_version_is_described_by_its_model_card(tracking: Tracking, validated:
     assert "hunter2" not in card + str(version.tags)
 
 
+@pytest.mark.slow
 def test_a_version_is_a_logged_model_linked_to_its_scores_and_their_data(
     tracking: Tracking, validated: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

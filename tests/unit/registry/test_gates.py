@@ -119,6 +119,7 @@ def test_the_interval_holds_the_true_gain_in_95_of_100_test_sets(photographs: in
     assert held / 1000 == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.slow
 def test_looking_again_and_again_lets_no_more_than_5_in_100_registries_have_a_champion_that_is_no_better() -> None:
     """Ten candidates each that are no better, on the same photographs, some of which suit them all."""
     generator = np.random.default_rng(0)

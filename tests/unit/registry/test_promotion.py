@@ -117,6 +117,7 @@ def test_what_is_decided_is_written_down_with_its_figures(
     assert (evidence.data.tags["kind"], evidence.data.tags["verdict"]) == ("promotion", "passed")
 
 
+@pytest.mark.slow
 def test_the_model_card_says_what_became_of_a_version_also_where_a_process_died_before(
     tracking: Tracking,
     register_as_good_as: Register,

@@ -79,6 +79,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
     return open_tracking(workspace, f"sqlite:///{workspace}/mlflow.db")
 
 
+@pytest.mark.slow
 def test_the_registered_model_is_scored_on_the_test_photographs(
     tracking: Tracking, tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_the_registered_model_is_scored_on_the_test_photographs(
     assert "blurred input, 21.50" in text
 
 
+@pytest.mark.slow
 def test_a_model_of_views_is_scored_on_them_and_compared_with_the_photograph(
     tracking: Tracking, tiny_data: Path, tiny_views: Path, tmp_path: Path
 ) -> None:
@@ -176,6 +178,7 @@ def test_a_study_that_registered_nothing_is_refused(tracking: Tracking, tiny_dat
         report_study(tracking, study, str(tiny_data), tmp_path / "report.html", cache=str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_whether_kept_or_restored_again(
     tracking: Tracking, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def test_an_ablation_has_its_arms_and_no_search(ablation: StudyResults, tests: T
     assert 'id="seeds"' not in text
 
 
+@pytest.mark.slow
 def test_a_confirmed_study_shows_fresh_seeds(confirmed: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     text, _ = _build(confirmed, tests, tmp_path / "report.html")
     words = _section(text, "verdict")
@@ -79,18 +80,21 @@ def test_a_confirmed_study_shows_fresh_seeds(confirmed: StudyResults, tests: Tes
     assert "confirms setting 2" in _section(text, "trials")
 
 
+@pytest.mark.slow
 def test_several_objectives_have_a_front(front: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     text, _ = _build(front, tests, tmp_path / "report.html")
     assert "Trials on the Pareto front" in _section(text, "front")
     assert "MAC/pixel" in _section(text, "trials")
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_says_so_first(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     halted = dataclasses.replace(study, status="interrupted", reason="Ctrl-C")
     text, _ = _build(halted, tests, tmp_path / "report.html")
     assert "Verdict This study is interrupted: Ctrl-C. The page shows what there was" in _section(text, "verdict")
 
 
+@pytest.mark.slow
 def test_the_page_tells_how_to_open_the_record(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     text, _ = _build(study, tests, tmp_path / "report.html")
     words = _section(text, "provenance")
@@ -100,6 +104,7 @@ def test_the_page_tells_how_to_open_the_record(study: StudyResults, tests: TestS
     assert "Put user and password in the place of ***" in _build(shared, tests, tmp_path / "shared.html")[0]
 
 
+@pytest.mark.slow
 def test_a_page_stays_small(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     without = dataclasses.replace(tests, examples=[], inside=None)
     trials = tuple(
@@ -122,6 +127,7 @@ def test_the_page_asks_for_nothing_from_outside(study: StudyResults, tests: Test
     assert any("default-src 'none'" in (meta.get("content") or "") for meta in elements.all("meta"))
 
 
+@pytest.mark.slow
 def test_every_picture_has_a_description(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     _, elements = _build(study, tests, tmp_path / "report.html")
     images = elements.all("img")
@@ -130,6 +136,7 @@ def test_every_picture_has_a_description(study: StudyResults, tests: TestScores,
     assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in elements.all("svg"))
 
 
+@pytest.mark.slow
 def test_the_iteration_without_learning_stands_beside_the_model(
     study: StudyResults, tests: TestScores, tmp_path: Path
 ) -> None:
@@ -144,6 +151,7 @@ def test_the_iteration_without_learning_stands_beside_the_model(
     assert "Inside the network" not in bare
 
 
+@pytest.mark.slow
 def test_noise_is_drawn_with_what_it_gains(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     text, _ = _build(study, tests, tmp_path / "report.html")
     words = _section(text, "noise")
@@ -170,6 +178,7 @@ def test_a_study_with_nothing_to_show_still_makes_a_page(
     assert not elements.all("img")
 
 
+@pytest.mark.slow
 def test_the_page_says_how_to_promote_the_version(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     page = build_page(study, tests, out=tmp_path / "report.html", provenance={}, version=3)
     assert "<code>gkm promote --version 3</code>" in page.read_text(encoding="utf-8")
@@ -180,6 +189,7 @@ def test_the_page_says_how_to_promote_the_version(study: StudyResults, tests: Te
     assert "gkm promote" not in without.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_several_seeds_are_counted(study: StudyResults, tests: TestScores, tmp_path: Path) -> None:
     other = study.trials[1]
     other = dataclasses.replace(other, config=other.config.with_values({"training.seed": 5}))

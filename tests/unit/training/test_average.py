@@ -102,6 +102,7 @@ def test_the_average_is_validated_and_kept_and_training_goes_on_without_it(tmp_p
     assert not is_complete(directory)
 
 
+@pytest.mark.slow
 def test_a_stopped_training_resumes_to_the_same_average(tmp_path: Path) -> None:
     undisturbed, judged = _fit(tmp_path / "a")
     _fit(tmp_path / "b", stop_at=2)

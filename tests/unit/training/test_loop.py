@@ -167,6 +167,7 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before_and_it_is_said(tmp_
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_without_any_whole_checkpoint_training_starts_anew_and_says_so(tmp_path: Path) -> None:
     _stopped(tmp_path, 4)
     for path in tmp_path.glob("checkpoints/*/state.json"):

@@ -15,6 +15,7 @@ def official(**settings):
     return GKMNet(ModelConfig.model_validate({**ModelConfig.official().model_dump(), **settings}))
 
 
+@pytest.mark.slow
 def test_release_at_the_papers_size():
     complexity = measure(official(), *PUBLISHED_SIZE)
     assert complexity.parameters == 1_409_131

@@ -20,6 +20,7 @@ def _be_slow(configs: object, photo: object) -> None:
     time.sleep(2)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "_measure", _be_killed)
     with pytest.raises(InputError, match=r"measured this machine's speed was killed; .*--device"):

@@ -118,6 +118,7 @@ def test_without_a_number_of_trials_the_budget_says_how_many() -> None:
     assert "ends the study" not in "\n".join(_plan(SPACE.within(Budget(trials=3, epochs=400))).lines())
 
 
+@pytest.mark.slow
 def test_settings_are_sampled_as_they_may_be_drawn_and_always_the_same() -> None:
     space = SearchSpace(
         {

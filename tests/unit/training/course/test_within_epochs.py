@@ -85,6 +85,7 @@ def _lasting(history: list[Metrics]) -> list[Metrics]:
     return [{key: value for key, value in metrics.items() if not key.startswith(passing)} for metrics in history]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_leaving_three_times_changes_nothing(tmp_path: Path, run: str) -> None:
     config = BASE.with_values(RUNS[run])
@@ -118,6 +119,7 @@ def test_leaving_while_validating_keeps_the_epochs_batches(tmp_path: Path) -> No
     assert [metrics["epoch"] for metrics in history] == [2, 4]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_comes_every_so_many_minutes_and_can_be_left_out(tmp_path: Path) -> None:
     class Killed(Exception):  # noqa: N818
         pass
@@ -159,6 +161,7 @@ def test_one_that_is_damaged_is_passed_over_and_noted_for_good(tmp_path: Path) -
     assert [metrics["epoch"] for metrics in read_history(str(tmp_path))] == [2, 4]
 
 
+@pytest.mark.slow
 def test_other_code_is_said_and_checkpoints_from_before_positions_were_kept_go_on(tmp_path: Path) -> None:
     config = BASE.with_values(SMALL)
     _, expected, _ = _run(config, tmp_path / "whole")
