@@ -1,10 +1,12 @@
 """Frozen, validated settings of a trial; see `gkm.config.trial`."""
 
+from gkm.config.attnet import AttNetConfig
 from gkm.config.base import Input, NetworkConfig, Settings
 from gkm.config.dpdnet import DPDNetConfig
 from gkm.config.gkmnet import GKMNetConfig
 from gkm.config.networks import AnyNetworkConfig, network_kinds, register_settings, settings_class
 from gkm.config.nrknet import NRKNetConfig
+from gkm.config.srn import SRNConfig
 from gkm.config.trial import (
     DataConfig,
     LossConfig,
@@ -21,6 +23,7 @@ ModelConfig = GKMNetConfig
 
 __all__ = [
     "AnyNetworkConfig",
+    "AttNetConfig",
     "DPDNetConfig",
     "DataConfig",
     "GKMNetConfig",
@@ -30,6 +33,7 @@ __all__ = [
     "NRKNetConfig",
     "NetworkConfig",
     "OptimConfig",
+    "SRNConfig",
     "Settings",
     "TrainingConfig",
     "TrialConfig",

@@ -14,10 +14,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, SerializeAsAny, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from gkm.config.attnet import AttNetConfig
 from gkm.config.base import NetworkConfig
 from gkm.config.dpdnet import DPDNetConfig
 from gkm.config.gkmnet import GKMNetConfig
 from gkm.config.nrknet import NRKNetConfig
+from gkm.config.srn import SRNConfig
 
 DEFAULT_KIND = "gkmnet"
 """The network where `kind` is left out, as in everything that was written when there was no other."""
@@ -27,6 +29,8 @@ _KINDS: dict[str, type[NetworkConfig]] = {
     "gkmnet": GKMNetConfig,
     "nrknet": NRKNetConfig,
     "dpdnet": DPDNetConfig,
+    "srn": SRNConfig,
+    "attnet": AttNetConfig,
 }
 
 

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gkm.networks.kinds import kind_of
 from gkm.networks.network import Kind, Network, Operations
+from gkm.networks.ops.conv_lstm import ConvLSTM
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,12 @@ class _Tally:
 
 
 def _of_layer(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Operations:
-    """What a layer of PyTorch takes; nothing for what is none."""
+    """What a layer of PyTorch, or a Conv-LSTM, takes; nothing for what is none."""
     match module:
+        case ConvLSTM():
+            # Its convolution is a function call; where there is no state yet, its half counts all the same.
+            macs = output[0][:, 0].numel() * module.conv.weight.numel()
+            return Operations(macs, macs)
         case nn.ConvTranspose2d():
             # The paper's tool takes every output for the sum of all taps, though with a stride fewer meet it.
             taps = module.weight[:, 0].numel()

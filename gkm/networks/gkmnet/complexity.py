@@ -9,18 +9,14 @@ from torch import Tensor, nn
 from gkm.networks.gkmnet.gkmnet import Block
 from gkm.networks.gkmnet.sram import AttentionPredictionUnit
 from gkm.networks.network import Operations
-from gkm.networks.ops.conv_lstm import ConvLSTM
 
 
 def operations(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Operations | None:
-    """Gates of the Conv-LSTM, sums of equation (9), and by definition dense M x M kernels for y and x at every scale.
+    """Sums of equation (9), and by definition dense M x M kernels for y and x at every scale.
 
     The paper's tool counts modules, and the Gaussian convolutions of the release are function calls.
     """
     match module:
-        case ConvLSTM():
-            macs = output[0][:, 0].numel() * module.conv.weight.numel()
-            return Operations(macs, macs)
         case AttentionPredictionUnit():
             features: Tensor = inputs[0]
             return Operations(paper=features.numel() // 4 + output[0].numel())

@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from gkm.config import DataConfig, DPDNetConfig, GKMNetConfig, LossConfig, NRKNetConfig, TrainingConfig, TrialConfig
+from gkm.config import (
+    AttNetConfig,
+    DataConfig,
+    DPDNetConfig,
+    GKMNetConfig,
+    LossConfig,
+    NRKNetConfig,
+    SRNConfig,
+    TrainingConfig,
+    TrialConfig,
+)
 from gkm.config.base import NetworkConfig
 from gkm.errors import InputError
 from gkm.networks import build, measure
@@ -19,6 +29,8 @@ SMALL: list[NetworkConfig] = [
     GKMNetConfig(max_kernel_size=5, num_kernels=3, num_scales=2, width=2),
     NRKNetConfig(width=4, num_kernels=3, num_scales=2),
     DPDNetConfig(width=2, depth=3),
+    SRNConfig(width=2, blocks=1, num_scales=2),
+    AttNetConfig(width=2, blocks=1, num_scales=2),
 ]
 DUAL = DPDNetConfig(width=2, depth=3, views="dual")
 
@@ -48,7 +60,7 @@ def test_inference_restores_the_same_and_small_images_are_refused(settings: Netw
         network(torch.rand(1, 4, 32, 32))
 
 
-@pytest.mark.parametrize("settings", [*SMALL, DUAL], ids=["gkmnet", "nrknet", "dpdnet", "dpdnet dual"])
+@pytest.mark.parametrize("settings", [*SMALL, DUAL], ids=["gkmnet", "nrknet", "dpdnet", "srn", "attnet", "dpdnet dual"])
 def test_training_stopped_and_resumed_is_bit_exact(settings: NetworkConfig, tiny_views: Path, tmp_path: Path) -> None:
     config = TrialConfig(
         model=settings,

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from gkm.config import DPDNetConfig, ModelConfig, NetworkConfig, NRKNetConfig
+from gkm.config import AttNetConfig, DPDNetConfig, ModelConfig, NetworkConfig, NRKNetConfig, SRNConfig
 from gkm.data.preparation.preparation import prepare
 from gkm.data.preparation.sources import open_source
 from gkm.networks import build
@@ -34,10 +34,12 @@ NETWORKS: dict[str, NetworkConfig] = {
     "nrknet": NRKNetConfig(width=2, num_kernels=2, num_scales=2),
     "dpdnet-s": DPDNetConfig(width=2, depth=3),
     "dpdnet-d": DPDNetConfig(width=2, depth=3, views="dual"),
+    "srn": SRNConfig(width=2, blocks=1),
+    "attnet": AttNetConfig(width=2, blocks=1),
 }
 ROWS = {
-    "1": {"GKMNet", "NRKNet", "DPDNet-S", "DPDNet-D", "blurred input"},
-    "2": {"GKMNet", "DPDNet-D", "blurred input"},
+    "1": {"GKMNet", "NRKNet", "DPDNet-S", "DPDNet-D", "SRN", "AttNet", "blurred input"},
+    "2": {"GKMNet", "DPDNet-D", "SRN", "AttNet", "blurred input"},
     "3": set(),
     "4": {"SRAM*", "GKMNet(1)", "w/o Conv-LSTM", "Learned GCM (Rand)", "Learned GCM (GKM)", "GKMNet", "blurred input"},
     "5": {"S = 1, R = 3", "S = 2, R = 3", "S = 3, R = 2", "S = 3, R = 1", "blurred input"},
