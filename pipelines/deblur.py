@@ -48,7 +48,12 @@ def main(
     window: WINDOW = None,
     method: Annotated[
         str | None,
-        typer.Option("--with", help="A method without a network instead: ebdb or jnb.", show_default=False),
+        typer.Option(
+            "--with",
+            help="A method without a network, ebdb or jnb; or the registered model of one kind: gkmnet, nrknet, "
+            "dpdnet, srn or attnet.",
+            show_default=False,
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace restored photographs of before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")] = False,
@@ -70,6 +75,7 @@ def main(
       python pipelines/deblur.py photo.tif --out restored --model path/to/weights --window 64 --overwrite
       python pipelines/deblur.py --left photo_L.png --right photo_R.png --out restored
       python pipelines/deblur.py photo.jpg --out restored --with ebdb
+      python pipelines/deblur.py photo.jpg --out restored --with srn
     """
     if method is not None:
         _check_method(method, model, window)
@@ -85,10 +91,10 @@ def main(
             report.tell(check(job) if job in todo else _kept(job), say)
         return report.end(asked.ignored)
 
-    if method is not None:
+    if method is not None and _needs_no_network(method):
         restorer: Restore | Network = _method(method, report)
     else:
-        restorer = _network(model, window, workspace, tracking_uri, report)
+        restorer = _network(_of_kind(method) if method else model, window, workspace, tracking_uri, report)
     _check_model(todo[0].files, report.model_name, restorer)
     with shown(todo) as (advance, tell):
         for outcome in restore_all(restorer, asked.jobs, overwrite=overwrite):
@@ -120,15 +126,31 @@ def _method(key: str, report: Report) -> "Restore":
     return two_stage_restorer(key)
 
 
-def _check_method(key: str, model: str | None, window: int | None) -> None:
-    """InputError where there is no such method, or a model, or what is for models alone, is asked for, too."""
+def _of_kind(kind: str) -> str:
+    """The registered model of a kind, even where a folder has that name."""
+    from gkm.registry import REGISTERED_NAME
+
+    return f"models:/{REGISTERED_NAME}/{kind}"
+
+
+def _needs_no_network(key: str) -> bool:
     from gkm.classical import METHODS
 
-    if key not in METHODS:
-        raise InputError(f"--with {key}: is no method; choose from {', '.join(METHODS)}")
+    return key in METHODS
+
+
+def _check_method(key: str, model: str | None, window: int | None) -> None:
+    """InputError where there is no such method or network, or what does not go with it is asked for, too."""
+    from gkm.classical import METHODS
+    from gkm.config import network_kinds, settings_class
+
+    alone = key in METHODS
+    if not alone and settings_class(key) is None:
+        raise InputError(f"--with {key}: is no method; choose from {', '.join([*METHODS, *network_kinds()])}")
     if model is not None:
-        raise InputError(f"--with {key}: needs no model; leave out --model, or --with")
-    if window is not None:
+        reason = "needs no model" if alone else "is the registered model of that kind"
+        raise InputError(f"--with {key}: {reason}; leave out --model, or --with")
+    if window is not None and alone:
         raise InputError(f"--with {key}: --window is for networks; leave out one of them")
 
 

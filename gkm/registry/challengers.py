@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _CARRIED_TAGS = ("gkm.data", "gkm.fingerprint", "gkm.git_commit", "gkm.seed", "gkm.trial")
 """Tags of the training run that a version repeats."""
-MODEL_TAG = "gkm.logged_model"
-"""The LoggedModel that a version is, in MLflow."""
 _ANNOUNCED = "gkm.announced"
 """Tag of versions that took the alias, or were refused it: a registration cut short is completed by the next."""
 _TAKEN, _NOT_TAKEN = "challenger", "registered"
@@ -218,11 +216,12 @@ def _create(
         settings = {f"model.{key}": str(value) for key, value in network.config.model_dump(mode="json").items()}
         own = {key: every[key] for key in (integrity.WEIGHTS_TAG, "gkm.study") if key in every}
         kept = log_model(tracking, run_id, local, name=REGISTERED_NAME, tags=own, parameters=settings)
+    known = {versions.MODEL_TAG: kept.model_id, versions.NETWORK_TAG: network.config.kind}
     return tracking.client.create_model_version(
         REGISTERED_NAME,
         kept.location,
         run_id,
-        tags={key: redacted(value) for key, value in {**every, MODEL_TAG: kept.model_id}.items()},
+        tags={key: redacted(value) for key, value in {**every, **known}.items()},
         description=registration_card(tracking, run, network, digest=digest, tags=every, summary=summary),
         model_id=kept.model_id,
     )

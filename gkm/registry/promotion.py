@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from gkm.errors import InputError
 from gkm.registry import history, ledger, standing, versions
 from gkm.registry.card import with_promotion
-from gkm.registry.challengers import MODEL_TAG
 from gkm.registry.gates import Gates, read_gates
 from gkm.registry.judging import Promotion, Scores, judge
 from gkm.registry.measuring import Measured, Watch, measure
@@ -243,7 +242,7 @@ def _log_scores(tracking: Tracking, run_id: str, found: Promotion, scores: Score
     """Keep on which data sets the version was measured, and what it scored on the first, as its LoggedModel's."""
     inputs = [DataInput(f"{on.label} test", on.fingerprint, on.place, "test") for on in found.measured.on]
     tracking.log_inputs(run_id, inputs)
-    model = versions.find(tracking, str(found.version)).tags.get(MODEL_TAG)
+    model = versions.find(tracking, str(found.version)).tags.get(versions.MODEL_TAG)
     if model is None:
         tracking.log_metrics(run_id, scores)
     else:

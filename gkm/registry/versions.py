@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gkm import storage
+from gkm.config import settings_class
+from gkm.config.networks import DEFAULT_KIND
 from gkm.errors import InputError
 from gkm.registry import integrity, served, standing
 from gkm.registry.ledger import REGISTERED_NAME
@@ -17,9 +20,16 @@ from gkm.tracking import Tracking, redacted
 if TYPE_CHECKING:
     from gkm.networks import Network
 
+MODEL_TAG = "gkm.logged_model"
+"""The LoggedModel that a version is, in MLflow."""
+NETWORK_TAG = "gkm.network"
+"""The kind of a version's network; versions without it are older than the tag."""
+
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
+    "MODEL_TAG",
+    "NETWORK_TAG",
     "PREVIOUS",
     "REGISTERED_NAME",
     "LoadedModel",
@@ -50,8 +60,9 @@ def load(tracking: Tracking, selector: str | int | None = None) -> LoadedModel:
     """The network that `selector` names.
 
     Args:
-        selector: a version, an alias, a URI such as "models:/gkmnet@champion" or "models:/gkmnet/3", or a directory of
-            weights; None: the champion, or the challenger while there is no champion.
+        selector: a version, an alias, a URI such as "models:/gkmnet@champion" or "models:/gkmnet/3", a directory of
+            weights, or the kind of a network, such as "srn": the champion or the challenger if it is of that kind, or
+            else the newest that is; None: the champion, or the challenger while there is no champion.
 
     Raises InputError where there is no such model.
     """
@@ -86,10 +97,33 @@ def find(tracking: Tracking, selector: str | None) -> Any:
         selector = CHAMPION if CHAMPION in known else CHALLENGER
     name = selector.removeprefix(f"models:/{REGISTERED_NAME}").lstrip("/@")
     number = known.get(name, int(name) if name.isdecimal() else -1)
+    if number not in existing and settings_class(name) is not None:
+        return _of_kind(tracking, name, known, existing)
     if number not in existing:
         there = ", ".join([*sorted(known), *map(str, sorted(existing))])
         raise InputError(f"{selector}: is no version or alias of {REGISTERED_NAME}, nor a directory; there are {there}")
     return existing[number]
+
+
+def _of_kind(tracking: Tracking, kind: str, known: Mapping[str, int], existing: Mapping[int, Any]) -> Any:
+    """The version to use of a network `kind`; `existing` has the newest first."""
+    preferred = [known[alias] for alias in (CHAMPION, CHALLENGER) if alias in known]
+    for number in (*preferred, *existing):
+        if number in existing and _kind_of(tracking, existing[number]) == kind:
+            return existing[number]
+    raise InputError(
+        f"{kind}: no such network is registered in {tracking.address}; train one with gkm train --data DATA "
+        f"--set model.kind={kind} --register"
+    )
+
+
+def _kind_of(tracking: Tracking, version: Any) -> str:
+    """The kind of a version's network: what its tag says, or else the settings of its LoggedModel."""
+    if (tagged := version.tags.get(NETWORK_TAG)) is not None:
+        return str(tagged)
+    if (model_id := version.tags.get(MODEL_TAG)) is None:
+        return DEFAULT_KIND
+    return str(tracking.client.get_logged_model(model_id).params.get("model.kind", DEFAULT_KIND))
 
 
 def versions(tracking: Tracking) -> list[Any]:

@@ -300,10 +300,26 @@ def test_a_method_without_a_network_needs_no_registry(invoke, tmp_path: Path, ou
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_the_kind_of_a_network_names_its_registered_model(
+    invoke, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gkmnet").mkdir()  # a folder of that name is not meant
+    result = invoke(main, photo(tmp_path / "a.png"), "--out", out, "--with", "gkmnet")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "deblurred with gkmnet version 1 (challenger)"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["a.png", "--with", "wiener"], "--with wiener: is no method; choose from"),
+        (["a.png", "--with", "wiener"], "--with wiener: is no method; choose from ebdb, jnb, gkmnet,"),
+        (
+            ["a.png", "--with", "gkmnet", "--model", "1"],
+            "--with gkmnet: is the registered model of that kind; leave out --model, or",
+        ),
+        (["a.png", "--with", "srn"], "srn: no such network is registered in "),
+        (["a.png", "--with", "attnet"], "--set model.kind=attnet --register"),
         (["a.png", "--with", "ebdb", "--model", "champion"], "--with ebdb: needs no model; leave out --model"),
         (["--left", "a.png", "--right", "b.png", "--with", "ebdb"], "--left, --right: EBDB sees a photograph, not"),
     ],

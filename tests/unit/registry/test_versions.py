@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from gkm.config import SRNConfig, TrialConfig
 from gkm.errors import InputError
-from gkm.registry import events, load, promote
-from gkm.registry.versions import aliases
+from gkm.networks import build
+from gkm.registry import events, load, promote, register
+from gkm.registry.versions import NETWORK_TAG, aliases
 from gkm.scoring.noise import study_noise
 from gkm.tracking import Tracking, open_tracking
+from gkm.training.checkpoint import save_weights
 
 Register = Callable[[float], int]
 
@@ -27,6 +31,24 @@ def test_selectors(tracking: Tracking, register_as_good_as: Register, trained: P
         load(tracking, "champion")
     with pytest.raises(InputError, match="7: is no version"):
         load(tracking, "7")
+
+
+def test_the_kind_of_a_network_is_a_selector(
+    tracking: Tracking, register_as_good_as: Register, untrained: Path, tmp_path: Path
+) -> None:
+    register_as_good_as(1.0)
+    for seed in range(2):
+        torch.manual_seed(seed)
+        weights = save_weights(build(SRNConfig(width=2, blocks=1)), tmp_path / f"srn{seed}")
+        run = tracking.start_trial("t", study_run_id=None, number=None, config=TrialConfig(), searched={}, tags={})
+        register(tracking, run.run_id, weights)
+    tracking.client.delete_model_version_tag("gkmnet", "2", NETWORK_TAG)  # as in versions before that tag
+    assert (load(tracking, "srn").version, load(tracking, "gkmnet").version) == (3, 1)
+    tracking.client.delete_registered_model_alias("gkmnet", "challenger")
+    tracking.client.set_registered_model_alias("gkmnet", "challenger", "2")
+    assert load(tracking, "models:/gkmnet/srn").version == 2
+    with pytest.raises(InputError, match=r"attnet: no such network is registered .*model\.kind=attnet --register"):
+        load(tracking, "attnet")
 
 
 def test_an_empty_registry_and_a_missing_store_are_said_and_not_made(tracking: Tracking, tmp_path: Path) -> None:
