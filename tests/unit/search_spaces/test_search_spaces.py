@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from gkm.config import network_kinds
 from gkm.study.design.design import Design, load_space
 from gkm.study.design.grid import Arms
 from gkm.study.planning.plan import make_plan
@@ -60,6 +62,18 @@ def test_arms_have_as_many_parameters_as_the_paper_says() -> None:
         network = GKMNet(space.config(space.settings[arm]).model)
         count = sum(parameter.numel() for parameter in network.parameters())
         assert count / 1e6 == pytest.approx(millions, rel=0.03), arm
+
+
+def test_the_frontiers_networks_cost_the_same_for_each_pixel() -> None:
+    from gkm.networks import build, measure
+
+    space, macs = _arms("frontier.py"), {}
+    assert len(space.seeds) == 3
+    for arm, values in space.settings.items():
+        with torch.device("meta"):
+            macs[arm] = measure(build(space.config(values).model), 64, 96).macs
+    assert {space.config(values).model.kind for values in space.settings.values()} == set(network_kinds())
+    assert all(0.9 < found / macs["GKMNet"] < 1.1 for found in macs.values()), macs
 
 
 @pytest.mark.slow
