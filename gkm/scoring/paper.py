@@ -8,6 +8,7 @@ from gkm.errors import InputError
 from gkm.scoring.cells import Cell, Place
 from gkm.scoring.lines import Line, ScoreTable, measured, published, source_notes
 from gkm.scoring.published import LATER, PHOTOGRAPHS, all_published, of_table
+from gkm.scoring.seen import training_photographs
 from gkm.scoring.subjects import Subject
 from gkm.scoring.summary import Summary
 
@@ -65,23 +66,38 @@ def paper_tables(summaries: Sequence[Summary], places: Sequence[Place]) -> list[
     for table, title in TITLES.items():
         rows = of_table(table) + (of_table(LATER) if table == "1" else [])
         lines: list[Line] = []
+        networks = []
         for row in rows:
             lines.append(published(row))
             summary = found.get((row.key, row.data, row.noise_sigma_8bit))
             if summary is not None:
                 lines.append(measured(summary, row.model))
+                networks.append((row.model, summary))
             else:
                 lines.append(_absent(row.model, row.data, row.noise_sigma_8bit))
         data, sigmas = rows[0].data, {row.noise_sigma_8bit for row in rows}
         lines += [
             measured(one) for one in plain if one.cell.place.label == data and one.cell.noise_sigma_8bit in sigmas
         ]
-        tables.append(ScoreTable(title, lines, [*_photographs(data, places, summaries), *source_notes(lines)]))
+        notes = [*_photographs(data, places, summaries), *_trainings(networks), *source_notes(lines)]
+        tables.append(ScoreTable(title, lines, notes))
     return tables
 
 
 def _absent(model: str, data: str, sigma: float) -> Line:
     return Line(model=model, origin="not measured", data=data, noise_sigma_8bit=sigma)
+
+
+def _trainings(measured_rows: Sequence[tuple[str, Summary]]) -> list[str]:
+    """How long each network was trained: figures of a moment's training are not those of a method."""
+    notes: dict[str, None] = {}
+    for model, summary in measured_rows:
+        subject = summary.cell.subject
+        if subject.training is not None:
+            notes[subject.training.sentence(model, training_photographs(subject))] = None
+        elif subject.kind == "network":
+            notes[f"{model}: how long it was trained is not on record."] = None
+    return list(notes)
 
 
 def _photographs(data: str, places: Sequence[Place], summaries: Sequence[Summary]) -> list[str]:

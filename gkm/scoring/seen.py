@@ -54,6 +54,13 @@ def refuse_seen(subject: Subject, dataset: Dataset, split: Split, *, shared_name
     return "the same data" if same else name
 
 
+def training_photographs(subject: Subject) -> int | None:
+    """How many photographs a model was trained on; None where its data set is not on record, or no longer there."""
+    known = subject.trained_on
+    manifest = None if known is None else _manifest_at(known.place, known.fingerprint)
+    return None if manifest is None or "train" not in manifest.splits else len(manifest.splits["train"].entries)
+
+
 def _manifest_at(place: str | None, fingerprint: str) -> Manifest | None:
     """The manifest of the data set at `place`, if it is still that one."""
     if place is None:

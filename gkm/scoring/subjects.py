@@ -17,6 +17,7 @@ from gkm.errors import InputError
 from gkm.evaluation.fixed_point import FIXED_POINT
 from gkm.networks import Network
 from gkm.registry import LoadedModel, load
+from gkm.scoring.training import Training, training_of
 from gkm.study.single.repeating import DATA, LOCATION
 from gkm.tracking import Tracking
 
@@ -52,6 +53,8 @@ class Subject:
     run_id: str | None = None
     trained_on: TrainingData | None = None
     """None where that is not known."""
+    training: Training | None = None
+    """How long it was trained; None where that is not known."""
 
 
 BLURRED = Subject(label="blurred input", kind="blurred", identity="blurred")
@@ -85,6 +88,7 @@ def find_subject(tracking: Tracking, selector: str | None, label: str | None = N
         version=loaded.version,
         run_id=loaded.run_id,
         trained_on=None if loaded.run_id is None else training_data(tracking, loaded.run_id),
+        training=None if loaded.run_id is None else _training(tracking, loaded.run_id),
     )
 
 
@@ -141,6 +145,11 @@ def training_data(tracking: Tracking, run_id: str) -> TrainingData | None:
         tags = {**run.data.tags, **tags}
         above = run.data.tags.get(_PARENT)
     return TrainingData(tags[DATA], tags.get(LOCATION)) if DATA in tags else None
+
+
+def _training(tracking: Tracking, run_id: str) -> Training | None:
+    run = tracking.get(run_id)
+    return None if run is None else training_of(run.data.params, run.data.metrics)
 
 
 def _of_run(tracking: Tracking, run_id: str) -> Network:

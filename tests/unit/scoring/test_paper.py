@@ -12,8 +12,9 @@ from gkm.scoring.lines import ScoreTable
 from gkm.scoring.paper import paper_cells, paper_tables, row_keys
 from gkm.scoring.published import PHOTOGRAPHS
 from gkm.scoring.rendering import to_markdown
-from gkm.scoring.subjects import BLURRED, Subject
+from gkm.scoring.subjects import BLURRED, Subject, TrainingData
 from gkm.scoring.summary import summarise
+from gkm.scoring.training import Training
 from tests.unit.scoring.small import small_network, subject_of
 
 
@@ -82,6 +83,21 @@ def test_published_and_measured_rows_stand_side_by_side_and_twice_the_same(tiny:
         return to_markdown(plain)
 
     assert without_times(first) == without_times(second)
+
+
+def test_each_measured_networks_training_is_told_once_below_its_tables(tiny: Place, tmp_path: Path) -> None:
+    dpd = replace(tiny, label="dpd")
+    known = TrainingData(tiny.dataset.fingerprint, tiny.dataset.place)
+    short = Training(epoch=2, epochs=3, crops_per_photo=4, crop_pixels=32)
+    trained = replace(subject_of(small_network(), "gkmnet"), trained_on=known, training=short)
+    cells = with_blurred([Cell(BLURRED, dpd, 0.0), *paper_cells([trained, subject_of(small_network(1), "srn")], [dpd])])
+    tables = paper_tables(summarise(cells, score_cells(cells, str(tmp_path), Conditions()), {}), [dpd])
+    crops = 2 * 4 * len(tiny.dataset.entries("train"))
+    of_gkmnet = f"GKMNet: weights of epoch 2 of 3, {crops} crops of 32 pixels: trained for a moment, "
+    of_srn = "SRN: how long it was trained is not on record."
+    for table in tables[:2]:
+        assert sum(note.startswith(of_gkmnet) for note in table.notes) == table.notes.count(of_srn) == 1
+    assert not any("trained" in note for note in tables[2].notes)  # nothing was measured there
 
 
 def test_rows_can_be_named_on_a_command_line() -> None:
