@@ -8,7 +8,7 @@ SAMPLE := $(RUNS)/data/sample
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep tables test test-all soak soak-groups lint bench-loader bench-search bench-orchestration mlflow check-cluster cluster cluster-stop audit clean
+.PHONY: help setup sweep tables test test-all soak soak-groups lint bench-loader bench-search bench-orchestration mlflow check-cluster cluster cluster-stop stack stack-status stack-stop audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,15 @@ cluster: $(STAMP) ## start a local Ray cluster with dashboard and token, and pri
 
 cluster-stop: ## stop it
 	@bash cluster/local.sh stop
+
+stack: $(STAMP) ## start PostgreSQL, S3, MLflow and Ray, all with passwords, until Ctrl-C, and print the road on them (STACK="--mlflow-port 5000 --cpus 2")
+	@$(PY) -m cluster.stack start $(STACK)
+
+stack-status: $(STAMP) ## say what of it runs, and where
+	@$(PY) -m cluster.stack status
+
+stack-stop: $(STAMP) ## stop it from another terminal, or end what a killed one has left
+	@$(PY) -m cluster.stack stop
 
 .venv-audit/.installed: .ci/audit-requirements.txt | $(STAMP)
 	@$(PY) -m venv .venv-audit

@@ -61,9 +61,10 @@ FENCES = {
     "ray": ("gkm/study/", "gkm/training/context.py", "gkm/data/preparation/distributed.py", "cluster/checks/"),
     "optuna": ("gkm/study/",),
     "mlflow": ("gkm/tracking", "gkm/registry"),
-    "boto3": ("gkm/storage/",),
-    "botocore": ("gkm/storage/", "cluster/checks/"),
-    "typer": ("pipelines/",),
+    "boto3": ("gkm/storage/", "cluster/stack/"),
+    "botocore": ("gkm/storage/", "cluster/checks/", "cluster/stack/"),
+    "psycopg": ("cluster/stack/servers/",),
+    "typer": ("pipelines/", "cluster/stack/__main__.py"),
     "click": ("pipelines/",),
     "argparse": ("pipelines/",),
     "starlette": ("gkm/demo/",),
@@ -186,7 +187,7 @@ def input_output_violations(module):
 
 
 def environment_violations(module):
-    if module.path.startswith(("gkm/storage/", "gkm/tracking", "pipelines/")):
+    if module.path.startswith(("gkm/storage/", "gkm/tracking", "pipelines/", "cluster/stack/servers/programs.py")):
         return []
     readers = ("os.environ", "os.getenv", "os.putenv")
     found = [
