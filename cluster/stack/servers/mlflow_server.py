@@ -17,7 +17,7 @@ _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def mlflow_server(folder: Folder, ports: Mapping[str, int], secrets: Secrets) -> Server:
-    """MLflow on `ports["mlflow"]` of 127.0.0.1, started when PostgreSQL and S3 are ready."""
+    """MLflow on `ports["mlflow"]` of 127.0.0.1, started when the others are ready."""
     port = ports["mlflow"]
     uri = f"postgresql+psycopg://mlflow@127.0.0.1:{ports['postgres']}/mlflow"
     configuration = folder.keys / "auth.ini"
@@ -48,7 +48,7 @@ def mlflow_server(folder: Folder, ports: Mapping[str, int], secrets: Secrets) ->
             f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {uri}\n"
             "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
         ),
-        after=("postgres", "s3"),
+        after=("postgres", "s3", "ray"),  # Ray gives up where its start takes 30 s: it has the cores to itself
     )  # fmt: skip
 
 
