@@ -39,6 +39,7 @@ def job_environment(folder: Folder, ports: Mapping[str, int], secrets: Secrets) 
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
         "MLFLOW_TRACKING_USERNAME": "gkm",
         "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_gkm,
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # its server shares the cores with the trials
         "PGPASSFILE": str(pgpass(folder, "gkm")),
         "GKM_RECORD": f"postgresql://gkm@127.0.0.1:{ports['postgres']}/studies",
         "GKM_STORAGE": "s3://gkm/gkm",

@@ -93,7 +93,7 @@ def _check(folder: Folder, source: Path) -> Secrets:
 
 
 def _postgres(program: str, folder: Folder, ports: Mapping[str, int], arguments: list[str]) -> None:
-    command = [postgres_programs() / "bin" / program, "-h", "127.0.0.1", "-p", str(ports["postgres"]), "-U", ADMIN]
+    command = [str(postgres_programs() / "bin" / program), "-h", "127.0.0.1", "-p", str(ports["postgres"]), "-U", ADMIN]
     environment = plain_environment() | {"PGPASSFILE": str(pgpass(folder, ADMIN))}
     before = os.umask(0o077)
     try:
