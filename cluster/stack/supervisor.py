@@ -14,6 +14,8 @@ from cluster.stack.servers.server import Server
 from cluster.stack.state import Running, State, write_state
 
 MOST_RESTARTS, WITHIN_SECONDS = 5, 600.0
+MOST_STARTS = 4
+"""Of a server that has never answered: Ray gives up where its start takes 30 s, as it may on a busy machine."""
 _LOOK_SECONDS = 0.25
 
 
@@ -96,9 +98,7 @@ class Supervisor:
         server, now = watched.server, time.monotonic()
         was_ready, watched.ready = watched.ready, False
         many = len(watched.ends) == MOST_RESTARTS and now - watched.ends[0] < WITHIN_SECONDS
-        if many or (
-            starting and not was_ready and watched.ends
-        ):  # Ray itself gives up where a start takes longer than 30 s
+        if many or (starting and not was_ready and len(watched.ends) == MOST_STARTS - 1):
             raise ServerFailedError(self._words(f"{server.name} ended with status {status}", server))
         watched.ends.append(now)
         self._say(f"{server.name} ended with status {status}; it is started again ...")

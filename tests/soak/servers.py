@@ -1,6 +1,6 @@
 """Each server of `make stack` killed while a study trains on it: what goes on by itself, what is lost or doubled?
 
-A study of six short trials runs as a job, undisturbed, one trial at a time. Then, for each of PostgreSQL, S3, MLflow
+A study of three short trials runs as a job, undisturbed, one trial at a time. Then, for each of PostgreSQL, S3, MLflow
 and Ray, the same study runs under another name; when a third of its epochs are on record the server is killed
 (SIGKILL), the stack starts it again, and where the job has failed the same command is submitted again. Compared with
 the undisturbed study, trial by trial: settings, seed, status, every epoch's figures, and what MLflow has. Then backup,
@@ -38,9 +38,9 @@ SPACE = SearchSpace(
         model=ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=1, width=2),
         data=DataConfig(crop_pixels=32, batch_size=2, crops_per_photo=8),
         loss=LossConfig(schedule="l2"),
-        training=TrainingConfig(epochs=8),
+        training=TrainingConfig(epochs=6),
     ),
-    trials=6, first_rung_epochs=2, reduction_factor=2, confirm=0,
+    trials=3, first_rung_epochs=2, reduction_factor=2, confirm=0,
 )
 """
 READ = """
