@@ -21,7 +21,6 @@ from gkm.study.design.design import Design
 from gkm.study.design.space import SearchSpace
 from gkm.study.record.record import Record
 from gkm.study.record.results import TrialRow
-from gkm.study.record.statuses import UNENDED
 
 RETRIES = 3
 """Times that a trial is started again after its process died without having finished another epoch."""
@@ -89,6 +88,8 @@ class Conductor:
         self._events = events or Events()
         self._in_flight: set[int] = set()
         self._curves = {number: record.curve(number) for number in record.numbers}
+        self._rivals = {n: curve for n, curve in self._curves.items() if curve and self._is_searched(n)}
+        """What stopping rules go by: trials that search and have reported."""
         self._accounts = Accounts(record, price_per_hour, clock)
 
     # What an executor calls
@@ -117,7 +118,10 @@ class Conductor:
             return False
         epoch = int(metrics["epoch"])
         if self.record.add_epoch(number, metrics):
-            self._curves.setdefault(number, {})[epoch] = self.record.curve(number)[epoch]
+            curve = self._curves.setdefault(number, {})
+            curve[epoch] = self.record.curve(number)[epoch]
+            if self._is_searched(number):
+                self._rivals[number] = curve
             self._accounts.trained(epoch - max((at for at in self._curves[number] if at < epoch), default=0))
             if self.record.attribute(number, "failures"):
                 self.record.note(number, failures=0)
@@ -190,10 +194,9 @@ class Conductor:
         """Whether every trial has ended and nothing is left to start."""
         if self.stopping_reason is not None or self._in_flight:
             return False
-        open_trials = (n for n in self.record.numbers if self.record.status(n) in UNENDED)
         if self.over_budget() is not None:
-            return all(self.record.status(n) == "waiting" for n in open_trials)
-        return next(open_trials, None) is None
+            return not self.record.running
+        return not (self.record.running or self.record.waiting)
 
     def over_budget(self) -> str | None:
         """Which limit is reached, if one is."""
@@ -203,8 +206,7 @@ class Conductor:
 
     def _interrupted(self) -> int | None:
         """The first trial that runs by the record and that nobody trains."""
-        running = (n for n in self.record.numbers if self.record.status(n) == "running" and n not in self._in_flight)
-        return min(running, default=None)
+        return min(self.record.running - self._in_flight, default=None)
 
     def _resume(self, number: int) -> Assignment | None:
         """Hand an interrupted trial out again, unless it turns out to have ended."""
@@ -259,9 +261,8 @@ class Conductor:
             self._end(number, TrialState.COMPLETE, None, "finished")
             return True
         reason = self.over_budget()
-        if reason is None and self.record.attribute(number, "phase", "search") == "search":
-            rivals = {n: curve for n, curve in self._curves.items() if curve and self._is_searched(n)}
-            reason = self.design.rule.reason(number, epoch, rivals, self.record.objectives, self.epochs)
+        if reason is None and self._is_searched(number):
+            reason = self.design.rule.reason(number, epoch, self._rivals, self.record.objectives, self.epochs)
         if reason is None:
             return True
         self._end(number, TrialState.PRUNED, reason, f"stopped: {reason}")

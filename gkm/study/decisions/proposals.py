@@ -29,20 +29,27 @@ class Proposals:
         self.record, self.design = record, design
         self._seed, self._complexity = seed, complexity
         self._fresh: Trial | None = None
+        self._is_prepared = False
 
     def next_number(self, may_search: bool) -> int | None:
         """The next trial that waits; or a new one of a search that may have more."""
-        first = min((n for n in self.record.numbers if self.record.status(n) == "waiting"), default=None)
+        first = min(self.record.waiting, default=None)
         searching = isinstance(self.design, SearchSpace) and may_search
         if first is None and not searching:
             return None
-        number = max(self.record.numbers, default=-1) + 1 if first is None else first
+        number = self.record.next_number if first is None else first
         self.record.optuna.sampler = sampler_for(self.design.sampler, self._seed, number)
         self._fresh = self.record.ask()
         return int(self._fresh.number)
 
     def prepare(self) -> None:
         """Put on record what is known beforehand: all arms with all seeds, or the first settings of a search."""
+        if self._is_prepared:
+            return
+        self._prepare()
+        self._is_prepared = True
+
+    def _prepare(self) -> None:
         if isinstance(self.design, SearchSpace):
             first = [self.design.baseline] if self.design.baseline else []
             for values in [*first, *self.design.points_to_evaluate][len(self.record.numbers) :]:
@@ -59,7 +66,7 @@ class Proposals:
             for arm, values in self.design.settings.items():
                 if (arm, seed) in there:
                     continue
-                number = max(self.record.numbers, default=-1) + 1
+                number = self.record.next_number
                 groups.setdefault(arm, number)
                 parameters = {"arm": arm} if self.design.kind == "arms" else dict(values)
                 self.record.enqueue(parameters, arm=arm, seed=seed, group=groups[arm], settings=values)
@@ -86,7 +93,7 @@ class Proposals:
         if not isinstance(self.design, SearchSpace):
             return
         row = self.record.row(number)
-        if row.group != number or row.phase != "search":
+        if row.group != number or row.phase != "search" or len(self.design.training_seeds) == 1:
             return
         there = {
             self.record.attribute(n, "seed") for n in self.record.numbers if self.record.attribute(n, "group") == number

@@ -33,6 +33,7 @@ class Standing:
         self._price, self._clock = price_per_hour, clock
         self._began = clock()
         self._rows: dict[int, TrialRow] = {}
+        self._running: set[int] = set()
         self._heard: dict[int, float] = {}
         self._most_running = 1
 
@@ -47,7 +48,8 @@ class Standing:
         """A trial as it now stands; returns how it stood before."""
         before = self._rows.get(row.number)
         self._rows[row.number], self._heard[row.number] = row, self._clock()
-        self._most_running = max(self._most_running, len(self.running))
+        (self._running.add if row.status == "running" else self._running.discard)(row.number)
+        self._most_running = max(self._most_running, len(self._running))
         return before
 
     @property
@@ -57,7 +59,7 @@ class Standing:
 
     @property
     def running(self) -> list[TrialRow]:
-        return [row for row in self.rows if row.status == "running"]
+        return [self._rows[number] for number in sorted(self._running.copy())]  # by another thread
 
     @property
     def newest_ended(self) -> list[TrialRow]:

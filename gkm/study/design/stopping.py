@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gkm.errors import InputError
-from gkm.study.design.objective import Objective, dominates
+from gkm.study.design.objective import Objective
 
 Curve = Mapping[int, tuple[float, ...]]
 """Epoch -> the objectives' values of the weights kept by then."""
 Curves = Mapping[int, Curve]
 """Trial number -> its curve."""
+Floats = NDArray[np.float64]
+_POINTS_AT_ONCE = 256
+"""Compared with all others, which takes memory."""
 
 
 class Stopping(Protocol):
@@ -101,9 +107,11 @@ class Hyperband:
     def reason(
         self, number: int, epoch: int, curves: Curves, objectives: Sequence[Objective], epochs: int
     ) -> str | None:
-        own = self.bracket(epochs, number)
+        own, rungs = self.bracket(epochs, number), self.rungs(epochs, number)
+        if _rung_passed(curves[number], epoch, rungs) is None:
+            return None
         rivals = {other: curve for other, curve in curves.items() if self.bracket(epochs, other) == own}
-        return _halve(number, epoch, rivals, objectives, self.rungs(epochs, number), self.reduction_factor)
+        return _halve(number, epoch, rivals, objectives, rungs, self.reduction_factor)
 
 
 @dataclass(frozen=True)
@@ -170,17 +178,21 @@ def _halve(
     number: int, epoch: int, curves: Curves, objectives: Sequence[Objective], rungs: Sequence[int], factor: float
 ) -> str | None:
     """Successive halving's decision where `epoch` is the first report at or after a rung."""
-    earlier = max((at for at in curves[number] if at < epoch), default=0)
-    passed = [rung for rung in rungs if earlier < rung <= epoch]
-    if not passed:
+    rung = _rung_passed(curves[number], epoch, rungs)
+    if rung is None:
         return None
-    rung = passed[-1]
     values = {other: value for other, curve in curves.items() if (value := value_at(curve, rung)) is not None}
     places = max(1, int(len(values) / factor))
-    ahead = sum(1 for other in values if other != number and _beats(values[other], values[number], values, objectives))
+    ahead = _ahead(values, number, objectives)
     if ahead < places:
         return None
     return f"behind {ahead} of {len(values) - 1} other trials at epoch {rung}"
+
+
+def _rung_passed(curve: Curve, epoch: int, rungs: Sequence[int]) -> int | None:
+    """The rung that the report at `epoch` is the first one at or after; the last of several."""
+    earlier = max((at for at in curve if at < epoch), default=0)
+    return max((rung for rung in rungs if earlier < rung <= epoch), default=None)
 
 
 def value_at(curve: Curve, rung: int) -> tuple[float, ...] | None:
@@ -189,18 +201,27 @@ def value_at(curve: Curve, rung: int) -> tuple[float, ...] | None:
     return None if at is None else curve[at]
 
 
-def _beats(
-    a: tuple[float, ...], b: tuple[float, ...], values: Mapping[int, tuple[float, ...]], objectives: Sequence[Objective]
-) -> bool:
+def _ahead(values: Mapping[int, tuple[float, ...]], number: int, objectives: Sequence[Objective]) -> int:
+    """How many trials have a better value than `number`, or are dominated by fewer; between equals the first decides."""
+    own = values[number]
     if len(objectives) == 1:
-        return objectives[0].better(a[0], b[0])
-    rank_a, rank_b = (_rank(point, values, objectives) for point in (a, b))
-    return rank_a < rank_b or (rank_a == rank_b and objectives[0].better(a[0], b[0]))
+        return sum(1 for value in values.values() if objectives[0].better(value[0], own[0]))
+    signs = np.array([1.0 if objective.mode == "max" else -1.0 for objective in objectives])
+    points_NK = np.array(list(values.values())) * signs
+    ranks_N = _ranks(points_NK)
+    at = list(values).index(number)
+    first_N = points_NK[:, 0] > points_NK[at, 0]
+    return int(np.count_nonzero((ranks_N < ranks_N[at]) | ((ranks_N == ranks_N[at]) & first_N)))
 
 
-def _rank(point: tuple[float, ...], values: Mapping[int, tuple[float, ...]], objectives: Sequence[Objective]) -> int:
-    """By how many others a point is dominated."""
-    return sum(1 for other in values.values() if dominates(other, point, objectives))
+def _ranks(points_NK: Floats) -> NDArray[np.int64]:
+    """By how many others each point is dominated, of K objectives to be raised."""
+    ranks_N = np.zeros(len(points_NK), np.int64)
+    for start in range(0, len(points_NK), _POINTS_AT_ONCE):
+        part_B1K = points_NK[start : start + _POINTS_AT_ONCE, None]
+        dominated_BN = ~(part_B1K > points_NK).any(2) & (part_B1K < points_NK).any(2)
+        ranks_N[start : start + _POINTS_AT_ONCE] = dominated_BN.sum(1)
+    return ranks_N
 
 
 def _one(objectives: Sequence[Objective], rule: str) -> None:

@@ -84,7 +84,7 @@ class Record(RecordView):
         """Have settings tried; returns the trial's number."""
         with self._writing():
             self.optuna.enqueue_trial(dict(parameters), user_attrs=attributes)
-            number = max(self._kept, default=-1) + 1
+            number = self.next_number
             self._refresh(number)
             return number
 
@@ -98,6 +98,7 @@ class Record(RecordView):
             entry = {key: float(value) for key, value in metrics.items()}
             self.storage.set_trial_user_attr(kept.frozen._trial_id, f"{EPOCH}{epoch:07d}", entry)
             kept.history.append(entry)
+            self._trained[number] = epoch
             if len(self.objectives) == 1:
                 value = self.curve(number)[epoch][0]
                 self.storage.set_trial_intermediate_value(kept.frozen._trial_id, epoch, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -65,6 +66,12 @@ class RecordView:
                     f"{self.address}: {name} is an Optuna study, but not one of gkm; choose another --study name"
                 )
             self._kept: dict[int, Kept] = {}
+            self._last = -1
+            self._leads: set[int] = set()
+            """The first trial of each setting that is searched."""
+            self._trained: dict[int, int] = {}
+            """Trial -> epochs."""
+            self._by_state: dict[TrialState, set[int]] = {state: set() for state in TrialState}
             for frozen in self.optuna.get_trials(deepcopy=False):
                 self._keep(frozen)
         self.lease: Lease | None = None
@@ -90,6 +97,21 @@ class RecordView:
     @property
     def numbers(self) -> list[int]:
         return list(self._kept)
+
+    @property
+    def next_number(self) -> int:
+        """That of the next trial to be made."""
+        return self._last + 1
+
+    @property
+    def waiting(self) -> Set[int]:
+        """Trials that have not been started."""
+        return self._by_state[TrialState.WAITING]
+
+    @property
+    def running(self) -> Set[int]:
+        """Trials that were started and have not ended, whether anyone trains them or not."""
+        return self._by_state[TrialState.RUNNING]
 
     # Reading
 
@@ -170,16 +192,8 @@ class RecordView:
     @property
     def spent(self) -> Spent:
         """What the study has used so far."""
-        leads = sum(
-            1
-            for number, kept in self._kept.items()
-            if kept.attributes.get("group", number) == number
-            and kept.attributes.get("phase", "search") == "search"
-            and not kept.attributes.get("refused")
-        )
-        epochs = sum(int(kept.history[-1]["epoch"]) for kept in self._kept.values() if kept.history)
         hours, cost = self.attributes.get("gkm:hours", 0.0), self.attributes.get("gkm:cost", 0.0)
-        return Spent(leads, epochs, float(hours), float(cost))
+        return Spent(len(self._leads), sum(self._trained.values()), float(hours), float(cost))
 
     def holder(self) -> Holder | None:
         """The driver that runs the study now."""
@@ -231,3 +245,14 @@ class RecordView:
             config = self.base.with_values(values, source=self.address) if values else self.base
         history = [attributes[key] for key in sorted(attributes) if key.startswith(EPOCH)]
         self._kept[frozen.number] = Kept(frozen, config, history)
+        self._last = max(self._last, frozen.number)
+        self._trained[frozen.number] = self.epochs(frozen.number)
+        (self._leads.add if _is_lead(frozen) else self._leads.discard)(frozen.number)
+        for state, numbers in self._by_state.items():
+            (numbers.add if state == frozen.state else numbers.discard)(frozen.number)
+
+
+def _is_lead(trial: FrozenTrial) -> bool:
+    attributes = trial.user_attrs
+    is_searched = attributes.get("phase", "search") == "search" and not attributes.get("refused")
+    return bool(is_searched and attributes.get("group", trial.number) == trial.number)

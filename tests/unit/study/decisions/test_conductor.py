@@ -15,6 +15,7 @@ from gkm.study.design.objective import PSNR, Constraint, Objective
 from gkm.study.design.search import NSGA2, TPE, Random
 from gkm.study.design.space import Choice, Condition, Float, SearchSpace
 from gkm.study.design.stopping import ASHA, Median, NoStopping
+from gkm.study.record.record import Record
 from gkm.study.record.results import StudyResults
 
 SPEED = Objective("seconds_per_megapixel", "min", "s/MP")
@@ -140,6 +141,39 @@ def test_a_report_that_comes_twice_is_recorded_once(base: TrialConfig, driver: A
             assert driver.report(conductor, trial, epoch)
         assert [metrics["epoch"] for metrics in conductor.record.row(0).history] == [1, 2, 3]
         assert conductor.spent.epochs == 3
+
+
+@pytest.mark.parametrize("kind", ["search", "grid"])
+def test_a_decision_looks_at_no_more_trials_when_there_are_more(
+    kind: str, base: TrialConfig, new_driver: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    for name in ("status", "attribute", "row", "curve"):
+
+        def look(record: Record, number: int, *more: Any, _of: Any = getattr(Record, name)) -> Any:
+            looks.append(number)
+            return _of(record, number, *more)
+
+        monkeypatch.setattr(Record, name, look)
+
+    def most_looks(trials: int) -> int:
+        """For one trial, from its being handed out to its end."""
+        designs = {
+            "search": search(base, trials=trials, confirm=0, sampler=Random(), stopping=NoStopping()),
+            "grid": grid(base, seeds=tuple(range(trials // 4)), stopping=NoStopping()),
+        }
+        driver, found = new_driver(), []
+        with driver.open(designs[kind]) as conductor:
+            while isinstance(trial := conductor.next_trial(), Assignment):
+                for epoch in range(1, base.training.epochs + 1):
+                    driver.report(conductor, trial, epoch)
+                conductor.ended(trial.number)
+                found.append(len(looks))
+                looks.clear()
+        assert len(found) == trials
+        return max(found[1:])  # with the first all that is known beforehand is put on record
+
+    assert most_looks(48) == most_looks(12)
 
 
 # Failures

@@ -1,11 +1,13 @@
 """Who is stopped early, by each rule, on curves small enough to decide by hand."""
 
+import math
+import random
 from collections.abc import Sequence
 
 import pytest
 
 from gkm.errors import InputError
-from gkm.study.design.objective import PSNR, Objective
+from gkm.study.design.objective import PSNR, Objective, dominates
 from gkm.study.design.specify import parse_sampler, parse_stopping
 from gkm.study.design.stopping import ASHA, Hyperband, Median, NoStopping, Patient, Stopping
 
@@ -77,6 +79,18 @@ def test_of_several_objectives_the_less_dominated_goes_first_then_the_first_obje
         2: "behind 3 of 3 other trials at epoch 1",
         3: "behind 2 of 3 other trials at epoch 1",
     }
+
+
+def test_of_many_trials_with_several_objectives_each_is_ranked_as_pair_by_pair() -> None:
+    dice, objectives = random.Random(0), (PSNR, SPEED)
+    points = [(float(dice.randrange(9)), float(dice.choice((0, 1, 2, 3, math.nan)))) for _ in range(400)]
+    ranks = [sum(dominates(other, point, objectives) for other in points) for point in points]
+    curves = {number: {1: point} for number, point in enumerate(points)}
+    for number in range(0, len(points), 7):
+        own = (ranks[number], -points[number][0])
+        ahead = sum((rank, -point[0]) < own for rank, point in zip(ranks, points, strict=True))
+        said = None if ahead < 40 else f"behind {ahead} of 399 other trials at epoch 1"
+        assert ASHA(1, 10.0).reason(number, 1, curves, objectives, EPOCHS) == said
 
 
 def test_hyperband_compares_within_brackets_that_begin_later_and_later() -> None:

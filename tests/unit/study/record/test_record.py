@@ -77,6 +77,8 @@ class RecordContract:
         record.set(state="running", hours=0.5)
         assert again(place).results().trials == record.results().trials
         assert again(place).results().spent == Spent(trials=4, epochs=6, hours=0.5) == record.spent
+        for held in (record, again(place)):
+            assert (held.running, held.waiting, held.next_number) == ({3}, {waiting}, waiting + 1)
         rows = record.results().trials
         assert [row.status for row in rows] == ["finished", "stopped", "failed", "interrupted", "waiting"]
         assert [row.seed for row in rows[:3]] == [5, 5, 5]
