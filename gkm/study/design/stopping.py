@@ -202,7 +202,7 @@ def value_at(curve: Curve, rung: int) -> tuple[float, ...] | None:
 
 
 def _ahead(values: Mapping[int, tuple[float, ...]], number: int, objectives: Sequence[Objective]) -> int:
-    """How many trials have a better value than `number`, or are dominated by fewer; between equals the first decides."""
+    """How many trials have a better value, or are dominated by fewer; between equals the first objective decides."""
     own = values[number]
     if len(objectives) == 1:
         return sum(1 for value in values.values() if objectives[0].better(value[0], own[0]))

@@ -148,13 +148,16 @@ def test_a_decision_looks_at_no_more_trials_when_there_are_more(
     kind: str, base: TrialConfig, new_driver: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
-    for name in ("status", "attribute", "row", "curve"):
 
-        def look(record: Record, number: int, *more: Any, _of: Any = getattr(Record, name)) -> Any:
+    def counted(whole: Callable[..., Any]) -> Callable[..., Any]:
+        def look(record: Record, number: int, *more: Any) -> Any:
             looks.append(number)
-            return _of(record, number, *more)
+            return whole(record, number, *more)
 
-        monkeypatch.setattr(Record, name, look)
+        return look
+
+    for name in ("status", "attribute", "row", "curve"):
+        monkeypatch.setattr(Record, name, counted(getattr(Record, name)))
 
     def most_looks(trials: int) -> int:
         """For one trial, from its being handed out to its end."""
