@@ -65,9 +65,9 @@ def road(stack: Stack) -> dict[str, str]:
         for _ in range(3):  # on a busy machine MLflow may be behind at the end; the same command brings it in line
             job = stack.submit(step, *words)
             said[step], _ = job.communicate(timeout=600)
-            assert job.returncode == 0, said[step]
             if "MLflow is behind" not in said[step]:
                 break
+        assert job.returncode == 0, said[step]
     return said
 
 
@@ -79,8 +79,7 @@ def test_the_whole_road_ends_in_a_champion_and_a_page(stack: Stack, road: dict[s
     )  # fmt: skip
     assert "a test of the road" in shown.stdout, shown
     assert "<html" in (stack.folder / "workspace" / "report.html").read_text()[:500]
-    assert {state["status"] for state in jobs(stack)} == {"SUCCEEDED"}
-    assert len(jobs(stack)) >= len(road)
+    assert [state["status"] for state in jobs(stack)].count("SUCCEEDED") >= len(road)
     found = s3(stack, "gkm").list_objects_v2(Bucket="gkm", Prefix="gkm/studies/road/")
     assert found["KeyCount"] > 0
 

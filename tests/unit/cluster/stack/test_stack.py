@@ -16,7 +16,7 @@ from cluster.stack.folder import CHECKOUT, Folder, write_private
 from cluster.stack.ports import CHOSEN, INSIDE, choose_ports
 from cluster.stack.processes import Known, belonging, spawn
 from cluster.stack.secrets import Secrets, load_secrets
-from cluster.stack.servers.programs import plain_environment
+from cluster.stack.servers import programs
 from cluster.stack.servers.server import Server
 from cluster.stack.state import State, held, read_state, write_state
 from cluster.stack.supervisor import ServerFailedError, Supervisor, end_left_over
@@ -92,7 +92,13 @@ def test_a_folder_that_jobs_would_upload_is_refused(tmp_path):
 def test_servers_see_no_keys_for_elsewhere(monkeypatch):
     for name in ("AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "PGPASSWORD", "RAY_ADDRESS", "GKM_RECORD"):
         monkeypatch.setenv(name, "of another place")
-    assert "of another place" not in plain_environment().values()
+    assert "of another place" not in programs.plain_environment().values()
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(programs.NEEDED, "no_such_module", "PostgreSQL")
+    with pytest.raises(InputError, match=r"^PostgreSQL: not installed; .* -m pip install .* '.\[stack\]'"):
+        programs.check_installed()
 
 
 def test_the_road_names_no_secret(folder):
@@ -163,7 +169,7 @@ def test_a_killed_server_is_started_again_and_all_end_with_what_they_started(fol
 def test_a_server_that_does_not_start_is_reported_with_its_last_words(folder):
     _, thread, said, ended, up = supervised(
         folder,
-        sleeper(folder, code="raise SystemExit('no such disk')"),
+        sleeper(folder, code="raise SystemExit('no such disk')", ready=lambda: False),
     )
     thread.join(30)
     assert not up.is_set()
