@@ -207,7 +207,7 @@ def _ahead(values: Mapping[int, tuple[float, ...]], number: int, objectives: Seq
     if len(objectives) == 1:
         return sum(1 for value in values.values() if objectives[0].better(value[0], own[0]))
     signs = np.array([1.0 if objective.mode == "max" else -1.0 for objective in objectives])
-    points_NK = np.array(list(values.values())) * signs
+    points_NK = np.asfortranarray(np.array(list(values.values())) * signs)
     ranks_N = _ranks(points_NK)
     at = list(values).index(number)
     first_N = points_NK[:, 0] > points_NK[at, 0]
@@ -218,9 +218,13 @@ def _ranks(points_NK: Floats) -> NDArray[np.int64]:
     """By how many others each point is dominated, of K objectives to be raised."""
     ranks_N = np.zeros(len(points_NK), np.int64)
     for start in range(0, len(points_NK), _POINTS_AT_ONCE):
-        part_B1K = points_NK[start : start + _POINTS_AT_ONCE, None]
-        dominated_BN = ~(part_B1K > points_NK).any(2) & (part_B1K < points_NK).any(2)
-        ranks_N[start : start + _POINTS_AT_ONCE] = dominated_BN.sum(1)
+        part_BK = points_NK[start : start + _POINTS_AT_ONCE]
+        better_BN = np.zeros((len(part_BK), len(points_NK)), bool)
+        worse_BN = better_BN.copy()
+        for own_B, of_N in zip(part_BK.T, points_NK.T, strict=True):
+            better_BN |= own_B[:, None] > of_N
+            worse_BN |= own_B[:, None] < of_N
+        ranks_N[start : start + _POINTS_AT_ONCE] = np.count_nonzero(worse_BN & ~better_BN, axis=1)
     return ranks_N
 
 
