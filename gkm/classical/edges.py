@@ -15,9 +15,9 @@ from scipy.ndimage import gaussian_gradient_magnitude
 Array = npt.NDArray[np.float32]
 SCALES_PIXELS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
 """Sigma of the Gaussian before the gradients: those of the authors' release."""
-CONSISTENT_SCALES = 4
+CONSISTENT_SCALES = 3
 """An edge has to be at the same pixel at as many of the finest scales."""
-STRONG, WEAK = 0.7, 0.4
+STRONG, WEAK = 0.5, 0.25
 """Quantiles of the gradients: an edge has one above the first, and goes on along those above the second."""
 SMALLEST_GRADIENT = 1e-3
 """A pixel, at the finest scale: below are steps of 8 bits and rounding."""

@@ -1,7 +1,8 @@
-"""Values at some pixels and a photograph in, a value for every pixel out: smooth, but for the photograph's edges.
+"""Values at some pixels in, a value for every pixel out: even, but for few steps.
 
-The recursive filter of the domain transform (Gastal and Oliveira, SIGGRAPH 2011): weights fall with the distance along
-rows and columns, to which the photograph's differences are added. EBDB's authors propagate with it in their release.
+Blur changes slowly on a surface and all at once from one to another, and what is estimated of it has outliers. So
+absolute differences are minimised, from what was found and between neighbours (total variation after Rudin, Osher and
+Fatemi, Physica D 1992), on a coarse grid.
 """
 
 from __future__ import annotations
@@ -10,47 +11,78 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
+from scipy.sparse.linalg import splu
 
 Array = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
 
-_SMALLEST_WEIGHT = 1e-20
+CELLS, SMALLEST_CELL_PIXELS = 20_000, 8
+"""About so many cells at most, of at least so many pixels a side."""
+SMOOTHNESS_PIXELS = 27.0
+"""Weight of a step for each pixel of its length, beside that of an error for each pixel of its area."""
+SMALL_SLOPE, SMALL_ERROR = 0.006, 0.3
+"""Change from pixel to pixel below which a step, and difference below which an error, counts by its square."""
+TURNS = 6
+_SMALLEST_WEIGHT = 1e-9
 
 
-def smooth(images_HWC: Array, guide_HWC: Array, *, reach_pixels: float, reach_range: float, rounds: int = 3) -> Array:
-    """Each channel of `images_HWC` smoothed along the surfaces of `guide_HWC`, [H,W,C].
+def fill(values_HW: Array, weights_HW: Array) -> Array:
+    """A value for every pixel, [H,W], from those that have a weight; 0 everywhere if none has.
 
-    Args:
-        reach_pixels: standard deviation of the filter where the guide is flat.
-        reach_range: difference of the guide (the sum over its channels) that stops as much as `reach_pixels` do.
-        rounds: passes over rows and columns; more leave fewer stripes.
+    Minimises sum w |f - v| + `SMOOTHNESS_PIXELS` sum |f - f'| over square cells, with v the weighted mean in a cell, w
+    its weight, and f' the neighbours. Both absolute values are quadratic near 0, so that slopes stay slopes. Between
+    the middles of cells values are linear.
     """
-    result_HWC = np.ascontiguousarray(images_HWC, dtype=np.float32)
-    scale = reach_pixels / reach_range
-    steps_HW = [1 + scale * np.abs(np.diff(guide_HWC, axis=axis)).sum(axis=2) for axis in (0, 1)]
-    for turn in range(rounds):
-        # The deviations of the passes add up, squared, to that of the whole (their equation 14).
-        deviation = reach_pixels * math.sqrt(3) * 2 ** (rounds - turn - 1) / math.sqrt(4**rounds - 1)
-        decay = math.exp(-math.sqrt(2) / deviation)
-        _both_ways(result_HWC.swapaxes(0, 1), np.power(decay, steps_HW[1].T, dtype=np.float32))
-        _both_ways(result_HWC, np.power(decay, steps_HW[0], dtype=np.float32))
-    return result_HWC
+    if not weights_HW.any():
+        return np.zeros_like(values_HW)
+    height, width = values_HW.shape
+    size = max(SMALLEST_CELL_PIXELS, math.ceil(math.sqrt(height * width / CELLS)))
+    weights = _sums(weights_HW, size)
+    values = _sums(values_HW * weights_HW, size) / np.maximum(weights, _SMALLEST_WEIGHT)
+    filled = _least_absolute(values, weights, size)
+    rows, columns = ((np.arange(length) + 0.5) / size - 0.5 for length in (height, width))
+    return _between(_between(filled, columns, axis=1), rows, axis=0)
 
 
-def propagate(
-    values_HW: Array, weights_HW: Array, guide_HWC: Array, *, reach_pixels: float, reach_range: float, rounds: int = 5
-) -> Array:
-    """Weighted means of `values_HW` around every pixel, [H,W]; 0 everywhere if all weights are 0.
+def _least_absolute(values: Wide, weights: Wide, size: int) -> Wide:
+    """By least squares that are weighted anew, turn by turn."""
+    number = np.arange(values.size).reshape(values.shape)
+    first = np.concatenate([number[:, :-1].ravel(), number[:-1].ravel()])
+    second = np.concatenate([number[:, 1:].ravel(), number[1:].ravel()])
+    small_step, smoothness = SMALL_SLOPE * size, SMOOTHNESS_PIXELS * size
+    errors, steps = np.zeros(values.size), np.zeros(len(first))
+    for _ in range(TURNS):
+        own = weights.ravel() / np.hypot(errors, SMALL_ERROR) + _SMALLEST_WEIGHT
+        ties = smoothness / np.hypot(steps, small_step)
+        found = _least_squares(values.ravel(), own, first, second, ties)
+        errors, steps = found - values.ravel(), found[first] - found[second]
+    return found.reshape(values.shape)
 
-    `weights_HW` says how sure a value is: 0 where there is none. The other arguments are those of `smooth`.
-    """
-    both_HW2 = np.stack([values_HW * weights_HW, weights_HW], axis=2)
-    total_HW2 = smooth(both_HW2, guide_HWC, reach_pixels=reach_pixels, reach_range=reach_range, rounds=rounds)
-    return np.asarray(total_HW2[..., 0] / np.maximum(total_HW2[..., 1], _SMALLEST_WEIGHT), dtype=np.float32)
+
+def _least_squares(
+    values: Wide, own: Wide, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp], ties: Wide
+) -> Wide:
+    """The f that minimises sum own (f - values)^2 + sum ties (f[first] - f[second])^2."""
+    count = len(values)
+    sums = np.bincount(first, ties, count) + np.bincount(second, ties, count)
+    places = (np.concatenate([first, second]), np.concatenate([second, first]))
+    system = sparse.diags_array(own + sums) - sparse.csr_array((np.tile(ties, 2), places), shape=(count, count))
+    factors = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    return np.asarray(factors.solve(own * values))
 
 
-def _both_ways(lines_NWC: Array, decay_NW: Array) -> None:
-    """In place: every line along the first axis mixed with the one before it, forwards and then backwards."""
-    for index in range(1, len(lines_NWC)):
-        lines_NWC[index] += decay_NW[index - 1][:, None] * (lines_NWC[index - 1] - lines_NWC[index])
-    for index in range(len(lines_NWC) - 2, -1, -1):
-        lines_NWC[index] += decay_NW[index][:, None] * (lines_NWC[index + 1] - lines_NWC[index])
+def _sums(image_HW: Array, size: int) -> Wide:
+    """Over cells of `size` pixels a side; the last ones are smaller."""
+    rows, columns = (np.arange(0, length, size) for length in image_HW.shape)
+    return np.add.reduceat(np.add.reduceat(image_HW, rows, axis=0), columns, axis=1).astype(np.float64)
+
+
+def _between(image: npt.NDArray[np.floating], places: Wide, axis: int) -> Array:
+    """Linear between the elements along an axis, the outermost beyond them."""
+    places = np.clip(places, 0, image.shape[axis] - 1)
+    low = np.floor(places).astype(np.intp)
+    high = np.minimum(low + 1, image.shape[axis] - 1)
+    share = np.expand_dims(places - low, 1 - axis).astype(np.float32)
+    lower, upper = (np.take(image, index, axis).astype(np.float32) for index in (low, high))
+    return np.asarray(lower + share * (upper - lower))

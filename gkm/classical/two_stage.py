@@ -6,24 +6,24 @@ Both in linear light, where lenses blur.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from gkm.classical import ebdb, jnb, propagation
+from gkm.classical import ebdb, jnb
 from gkm.classical.bank import Deconvolution, deconvolve_by_map
+from gkm.classical.propagation import fill
 from gkm.data.simulation.defocus import from_linear, to_linear
 
 Array = npt.NDArray[np.float32]
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Raise it when anything in this folder changes the pixels: scores on record are then computed anew."""
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 """Shares of linear red, green and blue (ITU-R BT.709, whose primaries sRGB has)."""
-_CALMING_PIXELS, _CALMING_RANGE = 7.0, 0.5
-_REACH_SHARE, _REACH_RANGE = 1 / 8, 3.75
-"""Of the propagation, pixels as a share of the shorter side: those of EBDB's release."""
+_ROWS_AT_ONCE = 256
+"""Of the conversions, which are in 64 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,7 @@ class Method:
     label: str
     """Its name in tables."""
     values: Callable[[Array], tuple[Array, Array]]
-    """Luminance, [H,W] in linear light -> what it tells of the blur, and how sure that is (0: nothing); both [H,W]."""
-    sigmas: Callable[[Array], Array] | None = None
-    """Such values, propagated to all pixels -> sigma in pixels; None: they are that already."""
+    """Luminance, [H,W] in linear light -> sigma where it tells it, and its weight (0: nothing told); both [H,W]."""
 
     @property
     def identity(self) -> str:
@@ -49,7 +47,7 @@ METHODS = {
     method.key: method
     for method in (
         Method(key="ebdb", label="EBDB", values=ebdb.edge_sigmas),
-        Method(key="jnb", label="JNB", values=jnb.sparseness, sigmas=jnb.sigmas),
+        Method(key="jnb", label="JNB", values=jnb.patch_sigmas),
     )
 }
 """By the names that users write."""
@@ -57,28 +55,22 @@ METHODS = {
 
 def sigma_map(method: Method, blurred_HW3: Array) -> Array:
     """Sigma of the blur at every pixel, [H,W] in pixels, of a photograph in sRGB, [0, 1]; 0 where nothing tells it."""
-    blurred_HW3 = np.clip(blurred_HW3, 0, 1, dtype=np.float32)
-    values_HW, weights_HW = method.values(luminance(blurred_HW3))
-    guide_HW3 = propagation.smooth(
-        blurred_HW3, blurred_HW3, reach_pixels=_CALMING_PIXELS, reach_range=_CALMING_RANGE, rounds=3
-    )
-    reach = min(values_HW.shape) * _REACH_SHARE
-    values_HW = propagation.propagate(
-        values_HW, weights_HW, guide_HW3, reach_pixels=reach, reach_range=_REACH_RANGE, rounds=3
-    )
-    return values_HW if method.sigmas is None else method.sigmas(values_HW)
+    return fill(*method.values(luminance(blurred_HW3)))
 
 
 def luminance(photograph_HW3: Array) -> Array:
     """Linear light, [H,W] in [0, 1], of a photograph in sRGB, [0, 1]."""
-    return _linear(photograph_HW3) @ _LUMINANCE
+    return np.concatenate(
+        [to_linear(rows_hW3).astype(np.float32) @ _LUMINANCE for rows_hW3 in _by_rows(photograph_HW3)]
+    )
 
 
 def restore_by_map(blurred_HW3: Array, sigmas_HW: Array, settings: Deconvolution | None = None) -> Array:
     """A photograph in sRGB, [0, 1], deconvolved with the Gaussians of its map, [H,W] in pixels; in [0, 1]."""
-    linear_3HW = np.ascontiguousarray(_linear(np.clip(blurred_HW3, 0, 1, dtype=np.float32)).transpose(2, 0, 1))
-    restored_3HW = deconvolve_by_map(linear_3HW, sigmas_HW, settings or Deconvolution())
-    return from_linear(restored_3HW.astype(np.float64)).astype(np.float32).transpose(1, 2, 0)
+    rows = [to_linear(rows_hW3).astype(np.float32).transpose(2, 0, 1) for rows_hW3 in _by_rows(blurred_HW3)]
+    restored_3HW = deconvolve_by_map(np.concatenate(rows, axis=1), sigmas_HW, settings or Deconvolution())
+    parts = _by_rows(restored_3HW.transpose(1, 2, 0))
+    return np.concatenate([from_linear(rows_hW3).astype(np.float32) for rows_hW3 in parts])
 
 
 def restore(method: Method, blurred_HW3: Array) -> Array:
@@ -86,5 +78,7 @@ def restore(method: Method, blurred_HW3: Array) -> Array:
     return restore_by_map(blurred_HW3, sigma_map(method, blurred_HW3))
 
 
-def _linear(photograph_HW3: Array) -> Array:
-    return to_linear(photograph_HW3.astype(np.float64)).astype(np.float32)
+def _by_rows(image_HW3: Array) -> Iterator[npt.NDArray[np.float64]]:
+    """Some rows after the others, within [0, 1]."""
+    for top in range(0, len(image_HW3), _ROWS_AT_ONCE):
+        yield np.clip(image_HW3[top : top + _ROWS_AT_ONCE], 0, 1).astype(np.float64)

@@ -1,0 +1,46 @@
+"""What is learned from features of known blur: sigma, and how far off it is to be expected."""
+
+import numpy as np
+import pytest
+
+from gkm.classical import ebdb, jnb
+from gkm.classical.learning import learn
+from gkm.classical.regression import LARGEST_SIGMA_PIXELS, load
+
+
+def places(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A feature that tells sigma where the other is 0, and only half as well where it is 1; a third tells nothing."""
+    generator = np.random.default_rng(seed)
+    sigmas_N = generator.uniform(0, 4, 4000).astype(np.float32)
+    hard_N = generator.integers(0, 2, 4000)
+    seen_N = np.log1p(sigmas_N) + generator.laplace(0, 0.02 + 0.2 * hard_N)
+    return np.stack([seen_N, hard_N, generator.random(4000)], axis=1).astype(np.float32), sigmas_N
+
+
+def test_sigma_and_its_error_are_learned_and_the_same_twice() -> None:
+    once, again = (learn(*places(0), steps=300) for _ in range(2))
+    features_NF, sigmas_N = places(1)
+    found_N, errors_N = once(features_NF)
+    np.testing.assert_array_equal(found_N, again(features_NF)[0])
+    easy_N = features_NF[:, 1] == 0
+    wrong_N = np.abs(found_N - sigmas_N)
+    assert wrong_N[easy_N].mean() < 0.15
+    for of_N in (easy_N, ~easy_N):
+        assert errors_N[of_N].mean() == pytest.approx(wrong_N[of_N].mean(), rel=0.4)
+
+
+def test_many_places_are_the_same_as_few_and_none_are_none() -> None:
+    regression = learn(*places(0), steps=20)
+    many_NF = np.tile(places(1)[0], (20, 1))
+    found_N, _ = regression(many_NF)
+    np.testing.assert_allclose(found_N[-4000:], regression(many_NF[:4000])[0], atol=1e-5)
+    assert regression(many_NF[:0])[0].shape == (0,)
+
+
+@pytest.mark.parametrize("path", [ebdb.LEARNED, jnb.LEARNED], ids=["ebdb", "jnb"])
+def test_whatever_is_seen_sigma_is_one_that_there_can_be(path) -> None:
+    regression = load(path)
+    features_NF = np.random.default_rng(0).normal(0, 100, (500, len(regression.middle_F))).astype(np.float32)
+    sigmas_N, errors_N = regression(features_NF)
+    assert 0 <= sigmas_N.min() <= sigmas_N.max() <= LARGEST_SIGMA_PIXELS
+    assert errors_N.min() > 0
