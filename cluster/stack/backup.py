@@ -35,12 +35,7 @@ def back_up(folder: Folder, ports: Mapping[str, int], target: Path) -> dict[str,
     counts = {}
     for bucket in BUCKETS:
         s3 = client(ports["s3"], "admin", secrets)
-        counts[bucket] = 0
-        for key in _keys(s3, bucket):
-            path = _path(target, bucket, key)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            s3.download_file(bucket, key, str(path))
-            counts[bucket] += 1
+        counts[bucket] = sum(_download(s3, bucket, key, _path(target, bucket, key)) for key in _keys(s3, bucket))
     shutil.copyfile(folder.keys / "secrets.json", target / "secrets.json")
     (target / "secrets.json").chmod(0o600)
     write_private(target / COUNTS, json.dumps(counts))
@@ -102,6 +97,20 @@ def _postgres(program: str, folder: Folder, ports: Mapping[str, int], arguments:
         os.umask(before)
     if done.returncode:
         raise InputError(f"{program}: {done.stderr.strip()[-300:]}")
+
+
+def _download(s3: Any, bucket: str, key: str, path: Path) -> bool:
+    """Whether the object was still there: studies delete checkpoints that newer ones replace."""
+    from botocore.exceptions import ClientError
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        s3.download_file(bucket, key, str(path))
+    except ClientError as error:
+        if error.response["ResponseMetadata"].get("HTTPStatusCode") != 404:
+            raise
+        return False
+    return True
 
 
 def _keys(s3: Any, bucket: str) -> Iterator[str]:
