@@ -8,7 +8,7 @@ SAMPLE := $(RUNS)/data/sample
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep tables test test-all soak soak-groups soak-stack lint bench-loader bench-search bench-orchestration mlflow check-cluster cluster cluster-stop stack stack-status stack-stop audit clean
+.PHONY: help setup sweep tables test test-all soak soak-groups soak-stack soak-autoscaler lint bench-loader bench-search bench-orchestration bench-driver mlflow check-cluster cluster cluster-stop stack stack-status stack-stop audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ soak-groups: $(STAMP) ## groups of workers through the kill of each process, a f
 soak-stack: $(STAMP) ## each server of make stack killed during a study, then backup and restore; a quarter of an hour
 	OMP_NUM_THREADS=1 $(PY) tests/soak/servers.py $(SOAK)
 
+soak-autoscaler: $(STAMP) ## sweeps on a cluster that Ray's own autoscaler grows and shrinks, through the loss of a node; a quarter of an hour
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m soak -v -s tests/integration/test_autoscaling.py $(PYTEST_FLAGS)
+
 lint: $(STAMP) ## ruff and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -65,6 +68,9 @@ bench-search: $(STAMP) .venv-bench/syne-tune/.installed ## what searches find at
 
 bench-orchestration: $(STAMP) .venv-bench/syne-tune/.installed ## time beside training, against Ray Tune and Syne Tune, a quarter of an hour
 	$(PY) benchmarks/orchestration.py
+
+bench-driver: $(STAMP) ## how many slots one driver keeps filled, and what a trial costs it, half an hour
+	OMP_NUM_THREADS=1 $(PY) benchmarks/driver.py
 
 mlflow: $(STAMP) ## MLflow's pages of what is in runs/, at http://127.0.0.1:5000 (MLFLOW_PORT=5001: another port)
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server --host 127.0.0.1 --port $(or $(MLFLOW_PORT),5000) --workers 1 --backend-store-uri sqlite:///$(CURDIR)/$(RUNS)/mlflow.db --artifacts-destination $(CURDIR)/$(RUNS)/artifacts
