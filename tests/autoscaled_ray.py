@@ -31,7 +31,7 @@ LOOK_SECONDS = 0.5
 class AutoscaledRay:
     """A head without CPUs, and as many nodes of `cpus` as the work at hand needs, `most` at most."""
 
-    def __init__(self, folder: Path, version: int, cpus: int = 2, most: int = 3, idle_minutes: float = 0.3) -> None:
+    def __init__(self, folder: Path, version: int, cpus: int = 2, most: int = 3, idle_minutes: float = 0.5) -> None:
         """`folder` must be short: Ray's sockets lie in it. `version`: of the autoscaler, 1 or 2."""
         self.folder, self.cpus, self.most = folder, cpus, most
         self.port, agent, client, metrics = _free_ports(4)

@@ -110,7 +110,7 @@ def test_a_sweep_adds_nodes_survives_the_loss_of_one_and_lets_them_go(cluster: A
 
     assert max(count for _, count in cluster.counts) == MOST_NODES
     said = sweeps.said(name)
-    (lost,) = set(re.findall(r"trial (\d+): its process died .*; it goes on from its last checkpoint", said))
+    (lost,) = set(re.findall(r"trial (\d+): its process died .*node.*; it goes on from its last checkpoint", said))
     place = next(place for place in sweeps.places(name) if int(place.name) == int(lost))
     times = [epoch["time"] for epoch in read_history(str(place))]
     assert times[0] < killed_at < times[-1], "it began again"

@@ -189,7 +189,7 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
         self._bridge.started.discard(trial.trial_id)
         with self._bridge.guarded():
             number = self._bridge.numbers[trial.trial_id]
-            self._bridge.conductor.failed(number, "crashed", last_line(trial.get_error()))
+            self._bridge.conductor.failed(number, "crashed", last_line(trial.error_file))
 
 
 class _Ticker(tune.Callback):  # type: ignore[misc]

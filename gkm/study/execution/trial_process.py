@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -136,10 +137,9 @@ def from_text(text: str) -> Assignment:
     return Assignment(**{**content, "config": TrialConfig.from_dict(content["config"])})
 
 
-def last_line(error: BaseException | None) -> str:
-    """What went wrong, without the way it took."""
-    if error is None:
-        return "no reason given"
-    cause = getattr(error, "cause", None) or error
-    text = str(cause).strip() or type(cause).__name__
-    return text.splitlines()[-1][:500]
+def last_line(error_file: str | None) -> str:
+    """What went wrong, without the way it took, from the file in which Tune writes down each failure of a trial."""
+    path = None if error_file is None else Path(error_file)
+    lines = path.read_text(errors="replace").split("\n") if path is not None and path.is_file() else []
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1][:500] if said else "no reason given"

@@ -42,7 +42,8 @@ def test_what_tune_adds_to_a_report_is_left_out():
     assert reported(report) == {"epoch": 1.0, "val/psnr": 20.5, "system/cpu_percent": 90.0}
 
 
-def test_the_last_line_of_an_error_is_what_went_wrong():
-    assert last_line(RuntimeError("way\nit took\nwhat went wrong")) == "what went wrong"
-    assert last_line(RuntimeError()) == "RuntimeError"
-    assert last_line(None) == "no reason given"
+def test_the_last_line_of_an_error_is_what_went_wrong(tmp_path):
+    file = tmp_path / "error.txt"
+    assert last_line(str(file)) == last_line(None) == "no reason given"
+    file.write_text("Failure # 1\nearlier\nFailure # 2\nthe way\n\tit took\n\twhat went wrong\n\n")
+    assert last_line(str(file)) == "what went wrong"
