@@ -17,11 +17,9 @@ def places(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([seen_N, hard_N, generator.random(4000)], axis=1).astype(np.float32), sigmas_N
 
 
-def test_sigma_and_its_error_are_learned_and_the_same_twice() -> None:
-    once, again = (learn(*places(0), steps=300) for _ in range(2))
+def test_sigma_and_its_error_are_learned() -> None:
     features_NF, sigmas_N = places(1)
-    found_N, errors_N = once(features_NF)
-    np.testing.assert_array_equal(found_N, again(features_NF)[0])
+    found_N, errors_N = learn(*places(0), steps=300)(features_NF)
     easy_N = features_NF[:, 1] == 0
     wrong_N = np.abs(found_N - sigmas_N)
     assert wrong_N[easy_N].mean() < 0.15
@@ -29,8 +27,10 @@ def test_sigma_and_its_error_are_learned_and_the_same_twice() -> None:
         assert errors_N[of_N].mean() == pytest.approx(wrong_N[of_N].mean(), rel=0.4)
 
 
-def test_many_places_are_the_same_as_few_and_none_are_none() -> None:
-    regression = learn(*places(0), steps=20)
+def test_what_is_learned_is_the_same_twice_and_for_many_places_as_for_few() -> None:
+    regression, again = (learn(*places(0), steps=20) for _ in range(2))
+    for name, array in regression.arrays().items():
+        np.testing.assert_array_equal(array, again.arrays()[name])
     many_NF = np.tile(places(1)[0], (20, 1))
     found_N, _ = regression(many_NF)
     np.testing.assert_allclose(found_N[-4000:], regression(many_NF[:4000])[0], atol=1e-5)
