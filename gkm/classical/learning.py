@@ -31,7 +31,8 @@ def learn(features_NF: Array, sigmas_N: Array, *, steps: int = STEPS, seed: int 
     for _ in range(steps):
         chosen = torch.randint(len(given_NF), (BATCH,), generator=generator)
         optimiser.zero_grad()
-        _improbability(_figures(given_NF[chosen], learned), wanted_N[chosen]).backward()  # type: ignore[no-untyped-call]
+        loss = _improbability(_figures(given_NF[chosen], learned), wanted_N[chosen])
+        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
         optimiser.step()
         schedule.step()
     names = ("first_FU", "first_U", "second_UU", "second_U", "last_U2", "last_2")
