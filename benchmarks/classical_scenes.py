@@ -59,7 +59,7 @@ def judges(scenes: int) -> Iterator[Taken]:
         assert spec.submodule_search_locations
         sharp_HW3 = read_rgb(Path(spec.submodule_search_locations[0]) / file)
         for index, (scene, focus) in enumerate(SCENES[:scenes]):
-            depth_HW = depths(scene, *sharp_HW3.shape[:2], seed=number)
+            depth_HW = depths(scene, sharp_HW3.shape[:2], seed=number)
             yield taken(scene, sharp_HW3, depth_HW, focus, disk=bool((number + index) % 2))
 
 
@@ -70,7 +70,7 @@ def lessons() -> Iterator[Taken]:
         sharp_HW3 = read_rgb(sample.photo_file(scene))
         for index, (kind, focus) in enumerate(LEARNED_SCENES):
             seed = {"object": 200, "hills": 100, "ground": 0}[kind] + 10 * number + index
-            depth_HW = depths(kind, *sharp_HW3.shape[:2], seed=seed, anywhere=True)
+            depth_HW = depths(kind, sharp_HW3.shape[:2], seed=seed, anywhere=True)
             yield taken(kind, sharp_HW3, depth_HW, focus, disk=bool((number + index) % 2))
 
 
@@ -84,8 +84,9 @@ def taken(scene: str, sharp_HW3: Pixels, depth_HW: Depths, focus: float, *, disk
     return Taken(scene, scaled(blurred_HW3), scaled(sharp_HW3), sigmas_HW.astype(np.float32))
 
 
-def depths(scene: str, height: int, width: int, seed: int, *, anywhere: bool = False) -> Depths:
+def depths(scene: str, size: tuple[int, ...], seed: int, *, anywhere: bool = False) -> Depths:
     """In metres; `anywhere`: objects of other sizes and heights, too."""
+    height, width = size
     if scene == "hills":
         return depth.smooth(height, width, near_metres=1, far_metres=8, seed=seed)
     rows, columns = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)

@@ -68,7 +68,7 @@ def learned() -> Regression:
     return load(LEARNED)
 
 
-def along_edges(edges: Edges, sigmas_N: Array, own_N: Array) -> Array:
+def along_edges(edges: Edges, sigmas_N: Array, own_N: npt.NDArray[np.floating]) -> Array:
     """Sigmas smoothed along connected edges, [N]: the connected edge filter. `own_N` says how much one stays itself."""
     graph = _neighbours(edges)
     laplacian = sparse.diags_array(np.asarray(graph.sum(axis=1)).ravel()) - graph
