@@ -138,7 +138,7 @@ class AutoscaledRay:
 
     def events(self) -> list[str]:
         """What the autoscaler says that it did."""
-        text = "".join(path.read_text() for path in self.folder.glob("ray/session_*/logs/monitor.log"))
+        text = "".join(path.read_text() for path in self.folder.glob("ray/session_2*/logs/monitor.log"))
         said = re.findall(r"(?::event_summary:|INFO event_logger\.py:\d+ -- )(.*)", text)
         return [line for line in said if re.match(r"Adding|Removing|Resized|Terminating|Killing|Failed", line)]
 
