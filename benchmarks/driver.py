@@ -55,7 +55,7 @@ def queued(trials: int) -> Grid:
 
 def searched(trials: int) -> SearchSpace:
     """So many trials, drawn by TPE and judged by ASHA."""
-    parameters = {
+    parameters: dict[str, Float | Int | Choice] = {
         "optim.learning_rate": Float(1e-5, 1e-2, log=True),
         "model.num_kernels": Int(3, 33, step=2),
         "loss.schedule": Choice("paper", "l2", "ssim"),

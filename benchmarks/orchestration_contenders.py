@@ -20,6 +20,7 @@ from typing import Any
 
 from gkm.config import TrainingConfig, TrialConfig
 from gkm.study.decisions.conductor import Conductor, Events
+from gkm.study.design.design import Design
 from gkm.study.design.space import Choice, Float, Int, SearchSpace
 from gkm.study.record.record import Record, create_record
 from gkm.study.record.record_place import RecordPlace
@@ -56,7 +57,7 @@ def space(trials: int) -> SearchSpace:
     return SearchSpace(parameters, base=base, trials=trials, confirm=0)
 
 
-def record(place: RecordPlace, design: SearchSpace) -> Record:
+def record(place: RecordPlace, design: Design) -> Record:
     facts = {
         "base": design.base.model_dump(mode="json"),
         "budget": design.limits.to_json(),
@@ -104,7 +105,7 @@ def unshown() -> Iterator[Show]:
 
 
 @contextmanager
-def shown(held: Record, design: SearchSpace, folder: Path) -> Iterator[Show]:
+def shown(held: Record, design: Design, folder: Path) -> Iterator[Show]:
     """Brings MLflow, a local database, in line with the record while the study runs."""
     from gkm.study.mirror.facts import StudyFacts
     from gkm.study.mirror.mirror import MlflowMirror
