@@ -8,7 +8,7 @@ SAMPLE := $(RUNS)/data/sample
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep tables test test-all soak soak-groups soak-stack soak-autoscaler lint bench-loader bench-search bench-orchestration bench-driver mlflow check-cluster cluster cluster-stop stack stack-status stack-stop audit clean
+.PHONY: help setup sweep tables test test-all soak soak-groups soak-road soak-stack soak-autoscaler lint bench-loader bench-search bench-orchestration bench-driver mlflow check-cluster cluster cluster-stop stack stack-status stack-stop audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ soak: $(STAMP) ## studies ended in every way at random moments, and run again; 3
 
 soak-groups: $(STAMP) ## groups of workers through the kill of each process, a full disk, lost nodes; ten minutes
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/integration/test_faults_in_groups.py -m soak -v $(PYTEST_FLAGS)
+
+soak-road: $(STAMP) ## the whole road by ray job submit on make stack, each of its doors with a wrong key, and no secret in what it leaves; ten minutes
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/integration/test_stack.py -m soak -v $(PYTEST_FLAGS)
 
 soak-stack: $(STAMP) ## each server of make stack killed during a study, then backup and restore; a quarter of an hour
 	OMP_NUM_THREADS=1 $(PY) tests/soak/servers.py $(SOAK)
