@@ -33,5 +33,6 @@ cat >"$folder/auth.ini" <<END
 default_permission = READ
 database_uri = $uri
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 60
 END
 echo "Wrote $folder/mlflow.env and $folder/auth.ini; nobody but $(id -un) can read them. Copies of them belong into no repository."
