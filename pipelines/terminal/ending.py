@@ -47,7 +47,16 @@ def conclude(study: Study, outcome: Outcome, page: Path | None, noise: Noise | N
     from gkm.storage import absolute
 
     registered = None if outcome.worked else find_registered(study.tracking, best.run_id)
-    registered = registered or register_best(study.tracking, results, study.data, study.cache)
+    try:
+        registered = registered or register_best(study.tracking, results, study.data, study.cache)
+    except InputError as error:
+        if outcome.mirrored:
+            raise
+        # What is missing is most likely what MLflow was not told in time.
+        raise InputError(
+            f"study {study.name}: MLflow does not have all of it yet, so that its best model could not be "
+            f"registered ({error}); the same command brings its runs in line and registers it"
+        ) from error
     say(f"registered: {registered.sentence}")
     say(f"promote it, if it passes the gates: gkm promote --version {registered.version}")
     if page is not None and not (_is_newer(page, results) and _has(page, noise)):

@@ -27,6 +27,8 @@ class Outcome:
     """What has to be mended before it can go on, if something has."""
     worked: bool = True
     """Whether there was anything to do."""
+    mirrored: bool = True
+    """Whether MLflow has all of it."""
 
 
 def close(
@@ -70,7 +72,7 @@ def close(
     results = record.results()
     if not finished and results.status == "running":
         results = replace(results, status="interrupted", reason=failure)
-    return Outcome(results, signal, failure)
+    return Outcome(results, signal, failure, mirrored=complete)
 
 
 def _why_none(results: StudyResults) -> str:

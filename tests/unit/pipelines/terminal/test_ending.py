@@ -130,6 +130,25 @@ def test_a_finished_study_says_what_it_found_and_how_much_its_first_figure_flatt
     assert "the search's own figure was 31.00 dB, which flattered by 0.75 dB" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("mirrored", "sentence"),
+    [
+        (False, "MLflow does not have all of it yet.*run r: keeps no weights.*the same command"),
+        (True, "^run r: keeps no"),
+    ],
+)
+def test_a_model_that_mlflow_does_not_have_yet_is_no_mystery(
+    study: Any, calls: list[str], monkeypatch: pytest.MonkeyPatch, mirrored: bool, sentence: str
+) -> None:
+    def missing(*_: object) -> None:
+        raise InputError("run r: keeps no weights; the trial ended before it was written, or it was deleted")
+
+    monkeypatch.setattr("gkm.registry.register_best", missing)
+    with pytest.raises(InputError, match=sentence):
+        conclude(study, Outcome(RESULTS, mirrored=mirrored), Path("page.html"))
+    assert calls == []
+
+
 def test_a_page_is_written_again_only_if_the_study_went_on_since(
     study: Any, calls: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
