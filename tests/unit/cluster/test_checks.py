@@ -312,7 +312,7 @@ def test_a_shipped_file_has_no_problem(name):
 def test_every_file_is_checked_and_broken_in_ten_ways():
     others = {"README.md", "prices.json"}
     shipped = {str(path.relative_to(CLUSTER)) for path in CLUSTER.rglob("*") if path.is_file()}
-    shipped = {path for path in shipped if not path.startswith(("checks/", "stack/"))}  # programs, with tests of their own
+    shipped = {path for path in shipped if not path.startswith(("checks/", "stack/"))}
     assert set(FILES) == set(MISTAKES) == shipped - others
     assert [name for name, mistakes in MISTAKES.items() if len(mistakes) < 10] == []
 
