@@ -261,7 +261,7 @@ def _no_setting(path: str, kind: object) -> str:
     if known and path in setting_paths():
         owners = [name for name in network_kinds() if path in setting_paths(name)]
         return (
-            f"{path} is no setting of {kind}, but of {' and '.join(owners)}; leave it out or choose that network "
+            f"{path} is no setting of {kind}, but of {_listed(owners)}; leave it out or choose that network "
             "by model.kind"
         )
     return f"{path} is no setting; {_nearest(path, kind if known else None)}"  # type: ignore[arg-type]
@@ -290,3 +290,9 @@ def _explain(error: ValidationError, kind: object, *section: str) -> str:
         return f"{path}: {message}" if path else message
     message = message[0].lower() + message[1:]
     return f"{path} = {problem['input']!r}: {message}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """a; a and b; a, b and c."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

@@ -185,11 +185,17 @@ def test_its_settings_are_told_from_those_of_others(config: TrialConfig) -> None
     assert narrow.model == type(config.model)(channels=2)
     assert narrow.with_values({"model.kind": "gkmnet"}) == TrialConfig()
     for values, sentence in (
-        ({"model.num_scales": 2}, r"model\.num_scales is no setting of toy, but of gkmnet and nrknet; leave it out"),
+        (
+            {"model.num_scales": 2},
+            r"model\.num_scales is no setting of toy, but of gkmnet, nrknet, srn and attnet; leave it out",
+        ),
         ({"model.chanels": 2}, r"model\.chanels is no setting; did you mean model\.channels\?"),
         ({"model.kind": "gkmnet", "model.channels": 2}, r"model\.channels is no setting of gkmnet, but of toy"),
         ({"data.crop_pixels": 20}, r"data\.crop_pixels = 20 is too small: toy .* at least 24 pixels"),
-        ({"model.kind": "toys"}, r"model\.kind = 'toys': .*; the networks are gkmnet, nrknet, dpdnet, toy"),
+        (
+            {"model.kind": "toys"},
+            r"model\.kind = 'toys': .*; the networks are gkmnet, nrknet, dpdnet, srn, attnet, toy",
+        ),
     ):
         with pytest.raises(InputError, match=sentence):
             config.with_values(values)
