@@ -18,7 +18,7 @@ import pytest
 
 from tests.stack import Stack
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(900)]
 
 SPACE = """
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
