@@ -6,28 +6,15 @@ docs/fidelity.md.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
 from functools import partial
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from gkm.config import LossConfig
 from gkm.config.attnet import AttNetConfig
 from gkm.errors import InputError
-from gkm.losses import multi_scale_loss
-from gkm.networks.network import Network, Progress, check_size
-from gkm.networks.ops.scale_recurrent import (
-    KERNEL_SIZE,
-    STRIDE,
-    EncoderDecoder,
-    Residual,
-    coarse_to_fine,
-    rectified,
-    start_xavier,
-)
+from gkm.networks.ops.scale_recurrent import KERNEL_SIZE, EncoderDecoder, Residual, ScaleRecurrent, rectified
 
 FEWEST_HIDDEN = 4
 """Numbers that the channel attention computes with at least, lest ReLU leaves none."""
@@ -74,41 +61,14 @@ class AttentiveResidual(Residual):
         return weighted
 
 
-class AttNet(Network):
+class AttNet(ScaleRecurrent):
     """Scale-recurrent encoder-decoder whose residual blocks attend to channels and to pixels."""
 
     config: AttNetConfig
 
     def __init__(self, config: AttNetConfig) -> None:
-        super().__init__(config)
-        self.size_multiple = STRIDE << (config.num_scales - 1)
         block = partial(AttentiveResidual, reduction=config.reduction)
-        self.body = EncoderDecoder(config.width, config.blocks, up_kernel_size=4, block=block)
-        start_xavier(self.body, residual=config.residual)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def forward(self, blurred_B3HW: Tensor) -> list[Tensor]:
-        """Deblurred images (in [0, 1] but for over- and undershoot), one for each scale from coarse to fine.
-
-        `blurred_B3HW` in [0, 1] has any height and width of at least 16. Of S scales, scale s (from 1, the coarsest) is
-        ceil(H / 2^(S-s)) x ceil(W / 2^(S-s)) pixels. Raises ValueError for smaller images.
-        """
-        check_size(self, blurred_B3HW)
-        return coarse_to_fine(self.body, blurred_B3HW, self.config.num_scales, residual=self.config.residual)
-
-    def cost(
-        self, outputs: Sequence[Tensor], input_BCHW: Tensor, sharp_B3HW: Tensor, loss: LossConfig, progress: Progress
-    ) -> Tensor | None:
-        """Where `loss.schedule` is "paper", the sum of all scales' squared errors throughout, as for SRN."""
-        return multi_scale_loss(outputs, sharp_B3HW, "l2") if loss.schedule == "paper" else None
+        super().__init__(config, EncoderDecoder(config.width, config.blocks, up_kernel_size=4, block=block))
 
     def with_window(self, pixels: int | None) -> Self:
         raise InputError("attnet: its attention has no windows, only averages over whole photographs; leave them out")
-
-    def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:
-        """A frozen copy for restoring photographs, channels last; it gives the same results.
-
-        With `dtype` bfloat16 all but the images is in 16 bits.
-        """
-        copied = copy.deepcopy(self).eval().requires_grad_(False).to(dtype)
-        return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -6,12 +6,19 @@ and the result of the scale before. Shape legend: B images, C channels (`width`)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gkm.config import LossConfig
+from gkm.config.attnet import AttNetConfig
+from gkm.config.srn import SRNConfig
+from gkm.losses import multi_scale_loss
+from gkm.networks.network import Network, Progress, check_size
 from gkm.networks.ops.conv_lstm import ConvLSTM, State
 from gkm.networks.ops.extension import extended
 
@@ -158,3 +165,39 @@ def start_xavier(body: EncoderDecoder, *, residual: bool) -> None:
             memory.conv.bias[memory.channels : 2 * memory.channels] = 1
     if residual:
         nn.init.normal_(body.to_image.weight, std=1e-3)
+
+
+class ScaleRecurrent(Network):
+    """One encoder-decoder at all scales, from coarse to fine."""
+
+    config: SRNConfig | AttNetConfig
+
+    def __init__(self, config: SRNConfig | AttNetConfig, body: EncoderDecoder) -> None:
+        super().__init__(config)
+        self.size_multiple = STRIDE << (config.num_scales - 1)
+        self.body = body
+        start_xavier(self.body, residual=config.residual)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, blurred_B3HW: Tensor) -> list[Tensor]:
+        """Deblurred images (in [0, 1] but for over- and undershoot), one for each scale from coarse to fine.
+
+        `blurred_B3HW` in [0, 1] has any height and width of at least 16. Of S scales, scale s (from 1, the coarsest) is
+        ceil(H / 2^(S-s)) x ceil(W / 2^(S-s)) pixels. Raises ValueError for smaller images.
+        """
+        check_size(self, blurred_B3HW)
+        return coarse_to_fine(self.body, blurred_B3HW, self.config.num_scales, residual=self.config.residual)
+
+    def cost(
+        self, outputs: Sequence[Tensor], input_BCHW: Tensor, sharp_B3HW: Tensor, loss: LossConfig, progress: Progress
+    ) -> Tensor | None:
+        """Where `loss.schedule` is "paper", the cost of SRN's authors: the sum of all scales' squared errors."""
+        return multi_scale_loss(outputs, sharp_B3HW, "l2") if loss.schedule == "paper" else None
+
+    def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:
+        """A frozen copy for restoring photographs, channels last; it gives the same results.
+
+        With `dtype` bfloat16 all but the images and the state between scales is in 16 bits.
+        """
+        copied = copy.deepcopy(self).eval().requires_grad_(False).to(dtype)
+        return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
