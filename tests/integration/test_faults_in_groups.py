@@ -255,6 +255,8 @@ def test_a_lost_node_is_replaced_or_waited_for_no_longer_than_that(training: Tra
 
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
     head = {"num_cpus": 1, "temp_dir": str(training.temporary / "ray"), "_system_config": quick}
+    # Ray writes the cluster's address there, too, and expects the folder of an earlier Ray.
+    Path("/tmp/ray").mkdir(exist_ok=True)
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         node = cluster.add_node(num_cpus=1)

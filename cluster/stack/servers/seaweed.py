@@ -27,7 +27,8 @@ def seaweed(folder: Folder, ports: Mapping[str, int], secrets: Secrets) -> Serve
     return Server(
         name="s3",
         command=[
-            str(beside_python("weed")), "server", f"-dir={folder.s3 / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            str(beside_python("weed")), "-logtostderr=true",  # into the stack's logs, not into /tmp
+            "server", f"-dir={folder.s3 / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             "-s3", f"-s3.config={folder.s3 / 's3.json'}", "-s3.autoCreateBucket=false",
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false",
             "-master.electionTimeout=1s", "-master.heartbeatInterval=300ms", "-volume.max=100",

@@ -201,12 +201,22 @@ class _Ticker(tune.Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._bridge.started.discard(trial.trial_id)
+        _forget_statistics(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        _forget_statistics(trial)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if iteration == 0 and self._bridge.interrupts is not None:
             self._bridge.interrupts.install()  # Tune has just put its own handler there
         with self._bridge.guarded():
             self._bridge.on_tick()  # a lost session is no Exception, and passes
+
+
+def _forget_statistics(trial: Any) -> None:
+    """Tune keeps averages of every metric of every trial, twice, some 100 KB each; nobody asks for them here."""
+    trial.run_metadata.metric_analysis = {}
+    trial.run_metadata.metric_n_steps = {}
 
 
 class _Stopper(Stopper):  # type: ignore[misc]
