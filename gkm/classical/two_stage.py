@@ -15,7 +15,7 @@ import numpy.typing as npt
 from gkm.classical import ebdb, jnb
 from gkm.classical.bank import Deconvolution, deconvolve_by_map
 from gkm.classical.propagation import fill
-from gkm.data.simulation.defocus import from_linear, to_linear
+from gkm.light import from_linear, to_linear
 
 Array = npt.NDArray[np.float32]
 RECIPE_VERSION = 2

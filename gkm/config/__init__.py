@@ -2,6 +2,7 @@
 
 from gkm.config.attnet import AttNetConfig
 from gkm.config.base import Input, NetworkConfig, Settings
+from gkm.config.dmenet import DMENetConfig
 from gkm.config.dpdnet import DPDNetConfig
 from gkm.config.gkmnet import GKMNetConfig
 from gkm.config.networks import AnyNetworkConfig, network_kinds, register_settings, settings_class
@@ -24,6 +25,7 @@ ModelConfig = GKMNetConfig
 __all__ = [
     "AnyNetworkConfig",
     "AttNetConfig",
+    "DMENetConfig",
     "DPDNetConfig",
     "DataConfig",
     "GKMNetConfig",

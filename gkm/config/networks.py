@@ -16,6 +16,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from gkm.config.attnet import AttNetConfig
 from gkm.config.base import NetworkConfig
+from gkm.config.dmenet import DMENetConfig
 from gkm.config.dpdnet import DPDNetConfig
 from gkm.config.gkmnet import GKMNetConfig
 from gkm.config.nrknet import NRKNetConfig
@@ -31,6 +32,7 @@ _KINDS: dict[str, type[NetworkConfig]] = {
     "dpdnet": DPDNetConfig,
     "srn": SRNConfig,
     "attnet": AttNetConfig,
+    "dmenet": DMENetConfig,
 }
 
 

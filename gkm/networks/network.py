@@ -56,10 +56,18 @@ class Network(nn.Module):
         """Restored images (in [0, 1] but for over- and undershoot) to train on, from coarse to fine.
 
         `input_BCHW` in [0, 1] has any height and width of at least `smallest_side_pixels`. The last result is as large,
-        [B, 3, H, W]; one that is smaller by s halvings has ceil(H / 2^s) x ceil(W / 2^s) pixels. Raises ValueError for
-        smaller images.
+        [B, 3, H, W]; one that is smaller by s halvings has ceil(H / 2^s) x ceil(W / 2^s) pixels. A network with a
+        `training_pair` of its own may give something else in training mode. Raises ValueError for smaller images.
         """
         raise NotImplementedError
+
+    def training_pair(self, input_BCHW: Tensor, sharp_B3HW: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
+        """What a training step shows the network, and what `cost` compares its outputs with: the crops as they are.
+
+        A network that learns something else than restoring makes both from the crops. What it draws for that depends on
+        the crops and `progress` alone, so that a step stays the same however the batch is divided, and when resumed.
+        """
+        return input_BCHW, sharp_B3HW
 
     def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:
         """A frozen copy for restoring photographs; `dtype` is the arithmetic of its convolutions, if it has a choice.
@@ -80,9 +88,9 @@ class Network(nn.Module):
     ) -> Tensor | None:
         """What training lowers at this step, a scalar, by the network itself; None: `gkm.losses` says it, as usual.
 
-        `outputs` are those of `forward`, in float32. The cost is a mean over the crops, which may be divided among
-        workers. A network whose paper has a cost of its own gives it where `loss.schedule` is "paper", and None
-        elsewhere.
+        `outputs` are those of `forward`, in float32; the others are what `training_pair` gave. The cost is a mean over
+        the crops, which may be divided among workers. A network whose paper has a cost of its own gives it where
+        `loss.schedule` is "paper", and None elsewhere.
         """
         return None
 

@@ -1,6 +1,6 @@
 """A file of weights in, its tensors by name out, and back: plain state dicts, read without running any code.
 
-Files are safetensors, or `.pth` files of which only tensors and plain containers are read.
+Files are safetensors, `.npz` archives of arrays, or `.pth` files of which only tensors and plain containers are read.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -27,10 +29,17 @@ PARALLEL = "module."
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors in `path` by name; InputError where it cannot be read, holds code, or is no plain state dict."""
     try:
-        weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        match path.suffix:
+            case ".safetensors":
+                weights = load_file(path)
+            case ".npz":
+                with np.load(path, allow_pickle=False) as archive:
+                    weights = {name: torch.from_numpy(archive[name]) for name in archive.files}
+            case _:
+                weights = torch.load(path, "cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); {REMEDY}") from None
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
+    except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, TypeError):
         raise InputError(f"{path}: is no state dict that can be read without running code; {REMEDY}") from None
     if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise InputError(f"{path}: holds more than a plain state dict; give the network's state dict alone")

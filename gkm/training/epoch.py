@@ -154,11 +154,13 @@ class Trainer:
         return BatchTooLargeError(too_large(self._config, self._context, side, fitting, pieces=pieces))
 
     def _loss(self, input_BCHW: Tensor, sharp_B3HW: Tensor, cost: str, progress: Progress) -> Tensor:
+        with torch.no_grad():
+            shown_BCHW, wanted_BCHW = self._model.training_pair(input_BCHW, sharp_B3HW, progress)
         with self.arithmetic.forward(), recomputing(self._recomputed):
-            outputs = self._wrapped(input_BCHW)
+            outputs = self._wrapped(shown_BCHW)
         outputs = [output.float() for output in outputs]
-        own = self._model.cost(outputs, input_BCHW, sharp_B3HW, self._config.loss, progress)
-        return multi_scale_loss(outputs, sharp_B3HW, cost) if own is None else own
+        own = self._model.cost(outputs, shown_BCHW, wanted_BCHW, self._config.loss, progress)
+        return multi_scale_loss(outputs, wanted_BCHW, cost) if own is None else own
 
     def _exchange(self, *, last: bool) -> AbstractContextManager[None]:
         """Gradients are averaged with those of the other workers once a step, when the last piece has added its own."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from scipy import fft
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from gkm.data.photos import Pixels, quantised
+from gkm.light import disk, from_linear, to_linear
 
 Array = npt.NDArray[np.float64]
 PointSpread = Literal["disk", "gaussian"]
@@ -101,27 +101,6 @@ def spread(image_HWC: Array, radius_pixels: float, point_spread: PointSpread) ->
     height, width = image_HWC.shape[:2]
     inner = blurred[2 * margin : 2 * margin + height, 2 * margin : 2 * margin + width]
     return np.asarray(np.clip(inner, 0, 1), dtype=np.float64)
-
-
-@lru_cache(maxsize=256)
-def disk(radius_pixels: float) -> Array:
-    """Disk of `radius_pixels`: how much of each pixel it covers, sum 1, of odd size."""
-    margin = max(0, math.ceil(radius_pixels - 0.5))
-    parts = 16
-    offsets = (np.arange((2 * margin + 1) * parts) + 0.5) / parts - margin - 0.5
-    inside = offsets[:, None] ** 2 + offsets**2 <= radius_pixels**2
-    covered = inside.reshape(2 * margin + 1, parts, 2 * margin + 1, parts).mean(axis=(1, 3))
-    return np.asarray(covered / covered.sum())
-
-
-def to_linear(srgb: Array) -> Array:
-    """sRGB values in [0, 1] to linear light (IEC 61966-2-1)."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-
-
-def from_linear(linear: Array) -> Array:
-    """Linear light in [0, 1] to sRGB values (IEC 61966-2-1)."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def _layer(linear_HW3: Array, level_HW: npt.NDArray[np.int_], level: int, reach: int) -> tuple[Array, Array]:

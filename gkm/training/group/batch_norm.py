@@ -131,10 +131,9 @@ class _Normalise(Function):
             eps=ctx.eps,
         )
         x_grad = x_grad.addcmul_(upstream, slope_C[:, None, None]).to(x_BCHW.dtype)
-        if weight is None:
-            return x_grad, None, None, None, None
+        _, of_weight, of_bias, *_ = ctx.needs_input_grad
         # Gradients of weights are those of this worker's share; they are averaged with all others.
-        return x_grad, product_C, sum_C, None, None
+        return x_grad, product_C if of_weight else None, sum_C if of_bias else None, None, None
 
 
 def _statistics(x_BCHW: Tensor) -> tuple[Tensor, Tensor]:

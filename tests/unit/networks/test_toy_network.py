@@ -194,7 +194,7 @@ def test_its_settings_are_told_from_those_of_others(config: TrialConfig) -> None
         ({"data.crop_pixels": 20}, r"data\.crop_pixels = 20 is too small: toy .* at least 24 pixels"),
         (
             {"model.kind": "toys"},
-            r"model\.kind = 'toys': .*; the networks are gkmnet, nrknet, dpdnet, srn, attnet, toy",
+            r"model\.kind = 'toys': .*; the networks are gkmnet, nrknet, dpdnet, srn, attnet, dmenet, toy",
         ),
     ):
         with pytest.raises(InputError, match=sentence):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from gkm.config import AttNetConfig, DPDNetConfig, ModelConfig, NetworkConfig, NRKNetConfig, SRNConfig
+from gkm.config import AttNetConfig, DMENetConfig, DPDNetConfig, ModelConfig, NetworkConfig, NRKNetConfig, SRNConfig
 from gkm.data.preparation.preparation import prepare
 from gkm.data.preparation.sources import open_source
 from gkm.networks import build
@@ -36,9 +36,10 @@ NETWORKS: dict[str, NetworkConfig] = {
     "dpdnet-d": DPDNetConfig(width=2, depth=3, views="dual"),
     "srn": SRNConfig(width=2, blocks=1),
     "attnet": AttNetConfig(width=2, blocks=1),
+    "dmenet": DMENetConfig(width=2, refinements=1),
 }
 ROWS = {
-    "1": {"GKMNet", "NRKNet", "DPDNet-S", "DPDNet-D", "SRN", "AttNet", "blurred input"},
+    "1": {"GKMNet", "NRKNet", "DPDNet-S", "DPDNet-D", "SRN", "AttNet", "DMENet", "blurred input"},
     "2": {"GKMNet", "DPDNet-D", "SRN", "AttNet", "blurred input"},
     "3": set(),
     "4": {"SRAM*", "GKMNet(1)", "w/o Conv-LSTM", "Learned GCM (Rand)", "Learned GCM (GKM)", "GKMNet", "blurred input"},

@@ -84,7 +84,7 @@ def check_exchange(size: int) -> None:
         assert torch.equal(exchange(share), expected)
 
 
-def check_batch_norm(rank: int, size: int, exchange: Exchange | None) -> None:
+def check_batch_norm(rank: int, size: int, exchange: Exchange | None, *, scaled: bool = True) -> None:
     """Results, gradients and running statistics of all shares are those of one batch norm of the whole batch."""
     generator = torch.Generator().manual_seed(0)
     whole = torch.randn(2 * size, 3, 5, 4, generator=generator, dtype=torch.float64) * 3 + 100
@@ -93,6 +93,8 @@ def check_batch_norm(rank: int, size: int, exchange: Exchange | None) -> None:
     nn.init.normal_(reference.weight, generator=generator)
     nn.init.normal_(reference.bias, generator=generator)
     network = nn.Sequential(nn.BatchNorm2d(3, momentum=0.01)).double()
+    if not scaled:
+        reference.weight = network[0].weight = None
     network[0].load_state_dict(reference.state_dict())
     with_global_statistics(network)
     assert isinstance(network[0], GlobalBatchNorm2d)
@@ -127,7 +129,8 @@ def main(rank: int, size: int, folder: Path) -> None:
     else:
         check_exchange(size)
         for exchange in (None, gathered):
-            check_batch_norm(rank, size, exchange)
+            for scaled in (True, False):
+                check_batch_norm(rank, size, exchange, scaled=scaled)
     results = {}
     for name, settings in task["runs"].items():
         # The last worker is asked to leave, and takes the others along.
