@@ -1,7 +1,8 @@
-"""How near to the truth are maps of blur without a network, what do photographs gain by them, and how fast is it?
+"""How near to the truth are maps of blur, what do photographs gain by them, and how fast is it?
 
     python benchmarks/classical.py               20 simulated photographs of known blur; some minutes
     python benchmarks/classical.py --scenes 1    a quarter of them
+    python benchmarks/classical.py --dmenet W    the map of a trained DMENet, too; W is a folder of weights
     python benchmarks/classical.py --figure F    some of the maps as a picture, too
     python benchmarks/classical.py --learn       what both methods learn anew, into the package
 
@@ -9,7 +10,7 @@ The peer of a map is the constant that errs least: the median of the true sigmas
 are those of `classical_scenes.py`. Gains are in dB of PSNR over the blurred photograph, with the estimated map and with
 the true one, which is the most that this deconvolution can give; beside them the smallest gain. Seconds are of a
 photograph of 1680 x 1120 pixels, beside those that Table 1 of GKMNet's paper has for the authors' programs on an Intel
-i5-9600KF.
+i5-9600KF. With --dmenet the map of an untrained DMENet of the published size is timed, too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import argparse
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +28,56 @@ import numpy.typing as npt
 from classical_scenes import LARGEST_SIGMA_PIXELS, SCENES, judges, lessons, scaled
 from machine import describe
 
-from gkm.classical import METHODS, Method, ebdb, jnb, luminance, restore_by_map, sigma_map
+import torch
+
+from gkm.classical import METHODS, ebdb, jnb, luminance, restore_by_map, sigma_map
 from gkm.classical.edges import consistent_edges
 from gkm.classical.learning import learn
+from gkm.config import DMENetConfig
 from gkm.data.photos import read_rgb
 from gkm.data.simulation import sample
+from gkm.networks.dmenet import DMENet
 from gkm.scoring.published import of_table
+from gkm.training.checkpoint import load_weights
 
 Array = npt.NDArray[np.float32]
 LARGE = (1120, 1680)
 PLACES_A_PHOTOGRAPH = 4000
 """That are learned from, of each simulated one."""
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """What finds a map of sigma in pixels, [H,W], in a photograph in [0, 1], [H,W,3]."""
+
+    key: str
+    """Of its row in Table 1."""
+    label: str
+    find: Callable[[Array], Array]
+
+
+def estimators(weights: Path | None) -> list[Estimator]:
+    """The methods without a network, and the DMENet at `weights`."""
+    found = [Estimator(one.key, one.label, lambda photo, one=one: sigma_map(one, photo)) for one in METHODS.values()]
+    if weights is not None:
+        network = load_weights(weights)
+        if not isinstance(network, DMENet):
+            raise SystemExit(f"{weights}: is no DMENet, but a {network.config.kind}")
+        width, sigma = network.config.width, network.config.largest_sigma_pixels
+        print(f"DMENet: width {width}, trained up to sigma = {sigma:g}")
+        found.append(Estimator("dmenet", "DMENet", mapping(network)))
+    return found
+
+
+def mapping(network: DMENet) -> Callable[[Array], Array]:
+    """The map network alone, as a function of a photograph."""
+    frozen = network.for_inference()
+
+    @torch.no_grad()
+    def find(photo_HW3: Array) -> Array:
+        return frozen.sigmas(torch.from_numpy(photo_HW3).permute(2, 0, 1)[None])[0, 0].numpy()
+
+    return find
 
 
 def psnr(one: Array, other: Array) -> float:
@@ -50,19 +92,19 @@ def large() -> Array:
     return np.pad(one, [*margins, (0, 0)], mode="symmetric")[: LARGE[0], : LARGE[1]]
 
 
-def compare(scenes: int) -> None:
+def compare(scenes: int, methods: Sequence[Estimator]) -> None:
     """Prints errors of maps and gains, for each scene and for all."""
     rows: dict[str, list[list[float]]] = defaultdict(list)
     for photo in judges(scenes):
         begin = psnr(photo.blurred_HW3, photo.sharp_HW3)
         truth = photo.sigmas_HW
         row = [float(np.abs(truth - np.median(truth)).mean())]
-        maps = [sigma_map(method, photo.blurred_HW3) for method in METHODS.values()]
+        maps = [method.find(photo.blurred_HW3) for method in methods]
         row += [float(np.abs(found - truth).mean()) for found in maps]
         row += [psnr(restore_by_map(photo.blurred_HW3, one), photo.sharp_HW3) - begin for one in (*maps, truth)]
         for key in (photo.scene, "all"):
             rows[key].append(row)
-    names = [method.label for method in METHODS.values()]
+    names = [method.label for method in methods]
     print(f"{'':24}{'constant':>9}" + "".join(f"{name:>8}{'ratio':>7}" for name in names), end="")
     print("".join(f"{name + ' dB':>9}" for name in (*names, "true")))
     for key, found in rows.items():
@@ -74,11 +116,11 @@ def compare(scenes: int) -> None:
     print("smallest gain".ljust(33 + 15 * len(names)) + "".join(f"{gain:+9.2f}" for gain in least))
 
 
-def time_methods() -> None:
+def time_methods(methods: Sequence[Estimator]) -> None:
     """Prints seconds of both stages for a large photograph beside those published."""
     published = {row.key: row.cpu_seconds for row in of_table("1")}
     photo = large()
-    for method in METHODS.values():
+    for method in methods:
         stages = seconds_of(method, photo)
         whole, theirs = sum(stages), published[method.key] or 0.0
         each = whole / photo[..., 0].size * 1e6
@@ -88,10 +130,20 @@ def time_methods() -> None:
         )
 
 
-def seconds_of(method: Method, photo: Array) -> tuple[float, float]:
+def time_published_dmenet() -> None:
+    """Prints seconds of the map of a large photograph by a DMENet of the published size."""
+    find, photo = mapping(DMENet(DMENetConfig.paper())), large()
+    begin = time.perf_counter()
+    find(photo)
+    seconds = time.perf_counter() - begin
+    megapixels = photo[..., 0].size / 1e6
+    print(f"DMENet as published, untrained: map {seconds:.1f} s, {seconds / megapixels:.1f} s a megapixel")
+
+
+def seconds_of(method: Estimator, photo: Array) -> tuple[float, float]:
     """Of the map and of the deconvolution."""
     times = [time.perf_counter()]
-    found = sigma_map(method, photo)
+    found = method.find(photo)
     times.append(time.perf_counter())
     restore_by_map(photo, found)
     times.append(time.perf_counter())
@@ -150,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, choices=range(1, len(SCENES) + 1), default=len(SCENES))
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--dmenet", type=Path)
     parser.add_argument("--learn", action="store_true")
     given = parser.parse_args()
     if given.learn:
@@ -157,9 +210,12 @@ def main() -> None:
         return
     print(describe())
     print("mean error of sigma in pixels, its ratio to the best constant's; gains in dB\n")
-    compare(given.scenes)
+    methods = estimators(given.dmenet)
+    compare(given.scenes, methods)
     print()
-    time_methods()
+    time_methods(methods)
+    if given.dmenet:
+        time_published_dmenet()
     if given.figure:
         draw(given.figure)
 

@@ -51,7 +51,7 @@ def main(
         typer.Option(
             "--with",
             help="A method without a network, ebdb or jnb; or the registered model of one kind: gkmnet, nrknet, "
-            "dpdnet, srn or attnet.",
+            "dpdnet, srn, attnet or dmenet.",
             show_default=False,
         ),
     ] = None,

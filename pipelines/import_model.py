@@ -10,7 +10,7 @@ from pipelines.terminal.options import DEFAULT_WORKSPACE, TRACKING_URI, WORKSPAC
 
 
 def main(
-    file: Annotated[Path, typer.Argument(help="The authors' checkpoint, .pth or .safetensors.", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="The authors' checkpoint, .pth, .safetensors or .npz.", metavar="FILE")],
     network: Annotated[str, typer.Option(help="Whose it is: model.kind of that network.")] = "gkmnet",
     source: Annotated[
         str, typer.Option(help="Where the file comes from, such as its URL; left out: its path.", show_default=False)

@@ -19,7 +19,10 @@ from gkm.light import from_linear, to_linear
 
 Array = npt.NDArray[np.float32]
 RECIPE_VERSION = 2
-"""Raise it when anything in this folder changes the pixels: scores on record are then computed anew."""
+"""Raise it when anything in this folder changes the pixels: scores on record are then computed anew.
+
+Where it is the deconvolution, DMENet's pixels change, too: then raise `gkm.scoring.rows.SCHEMA_VERSION` as well.
+"""
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 """Shares of linear red, green and blue (ITU-R BT.709, whose primaries sRGB has)."""
 _ROWS_AT_ONCE = 256

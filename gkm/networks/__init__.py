@@ -27,8 +27,8 @@ def build(settings: NetworkConfig) -> Network:
 def load_official(path: str | Path, kind: str) -> Network:
     """The network in a checkpoint as the authors of the network `kind` release them, in evaluation mode.
 
-    Files are .safetensors or .pth, which are read without running code that they may hold. Raises InputError naming the
-    file and what is wrong with it, or the networks whose checkpoints can be read.
+    Files are .safetensors, .npz or .pth, which are read without running code that they may hold. Raises InputError
+    naming the file and what is wrong with it, or the networks whose checkpoints can be read.
     """
     readable = [name for name in network_kinds() if find_kind(name).load_official is not None]
     if kind not in readable:

@@ -21,7 +21,7 @@ from torch import Tensor
 from gkm.errors import InputError
 from gkm.storage import atomic
 
-REMEDY = "give a .safetensors or .pth file of the release"
+REMEDY = "give a .safetensors, .npz or .pth file of the release"
 PARALLEL = "module."
 """In front of every name where a network was saved as PyTorch's data parallelism wraps it."""
 

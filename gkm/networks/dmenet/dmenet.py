@@ -44,7 +44,7 @@ class DMENet(Network):
         ValueError for smaller images.
         """
         if not self.training:
-            return [self._restored(blurred_B3HW, self.sigmas(blurred_B3HW))]
+            return [self.deconvolved(blurred_B3HW, self.sigmas(blurred_B3HW))]
         height, width = blurred_B3HW.shape[-2:]
         sizes = [-(-side // (1 << halvings)) for halvings in (*range(HALVINGS, -1, -1), 0) for side in (height, width)]
         found = self._found(blurred_B3HW)
@@ -54,6 +54,15 @@ class DMENet(Network):
         """The blur at every pixel, [B, 1, H, W], as sigma of a Gaussian in pixels: from 0 to 7."""
         height, width = blurred_B3HW.shape[-2:]
         return to_sigmas(self._found(blurred_B3HW)[-1][..., :height, :width].float())
+
+    def deconvolved(self, blurred_B3HW: Tensor, sigmas_B1HW: Tensor) -> Tensor:
+        """Photographs in [0, 1] deconvolved on the processor by maps of sigma, [B, 1, H, W] in pixels."""
+        if blurred_B3HW.is_meta:  # shapes alone: what is counted are convolutions
+            return torch.empty_like(blurred_B3HW)
+        photographs = blurred_B3HW.detach().float().cpu().permute(0, 2, 3, 1).numpy()
+        maps = sigmas_B1HW.detach()[:, 0].cpu().numpy()
+        restored_BHW3 = np.stack([restore_by_map(*both) for both in zip(photographs, maps, strict=True)])
+        return torch.from_numpy(restored_BHW3).permute(0, 3, 1, 2).contiguous().to(blurred_B3HW)
 
     def training_pair(self, input_BCHW: Tensor, sharp_B3HW: Tensor, progress: Progress) -> tuple[Tensor, Tensor]:
         """The sharp crops as lenses of known blur take them, and the maps of that blur; blurred crops are not used."""
@@ -79,12 +88,3 @@ class DMENet(Network):
         check_size(self, blurred_B3HW)
         maps: list[Tensor] = self.maps(extended(blurred_B3HW, self.size_multiple))
         return maps
-
-    def _restored(self, blurred_B3HW: Tensor, sigmas_B1HW: Tensor) -> Tensor:
-        """By the deconvolution of `gkm.classical`, on the processor."""
-        if blurred_B3HW.is_meta:  # shapes alone: what is counted are convolutions
-            return torch.empty_like(blurred_B3HW)
-        photographs = blurred_B3HW.detach().float().cpu().permute(0, 2, 3, 1).numpy()
-        maps = sigmas_B1HW.detach()[:, 0].cpu().numpy()
-        restored_BHW3 = np.stack([restore_by_map(*both) for both in zip(photographs, maps, strict=True)])
-        return torch.from_numpy(restored_BHW3).permute(0, 3, 1, 2).contiguous().to(blurred_B3HW)

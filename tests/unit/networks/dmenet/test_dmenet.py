@@ -10,6 +10,7 @@ from gkm.errors import InputError
 from gkm.networks import measure
 from gkm.networks.dmenet import KIND, DMENet
 from gkm.networks.dmenet.map_network import from_sigmas, to_sigmas
+from gkm.networks.dmenet.strips import REACH_PIXELS, restore_by_strips
 from gkm.networks.export import export_program
 from gkm.networks.network import Progress
 from gkm.networks.strips import restore
@@ -76,7 +77,29 @@ def test_it_restores_by_its_map() -> None:
     for photo, own, result in zip(image, sigmas, restored, strict=True):
         expected = restore_by_map(photo.permute(1, 2, 0).numpy(), own[0].numpy())
         assert np.array_equal(result.permute(1, 2, 0).numpy(), expected)
-    assert torch.equal(restore(network, image[:1]), network.for_inference()(image[:1])[-1])
+
+
+def test_a_photograph_in_strips_has_the_same_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, found = small(width=2).eval(), []
+    monkeypatch.setattr(DMENet, "deconvolved", lambda _, photographs, sigmas: found.append(sigmas) or photographs)
+    image = torch.rand(1, 3, 1203, 40)
+    network(image)
+    restore_by_strips(network, image, strip_pixels=40 * 400)
+    restore(network, image)  # smaller than one strip
+    assert [one.shape for one in found] == [(1, 1, 1203, 40)] * 3
+    assert (found[0] - found[1]).abs().max() < 1e-4
+    assert (found[0] - found[2]).abs().max() < 1e-4
+
+
+def test_how_far_a_pixel_can_change_the_map() -> None:
+    network = small(width=2, refinements=7).eval()
+    for norm in (one for one in network.modules() if isinstance(one, torch.nn.BatchNorm2d)):
+        torch.nn.init.normal_(norm.bias)
+    image = torch.rand(1, 3, 800, 16).requires_grad_()
+    network.sigmas(image)[0, 0, 400].sum().backward()
+    assert image.grad is not None
+    rows = image.grad.abs().sum((0, 1, 3)).nonzero()
+    assert max(400 - int(rows.min()), int(rows.max()) - 400) <= REACH_PIXELS
 
 
 def test_a_map_of_no_blur_leaves_the_photograph_as_it_is() -> None:
