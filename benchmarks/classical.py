@@ -25,10 +25,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from classical_scenes import LARGEST_SIGMA_PIXELS, SCENES, judges, lessons, scaled
 from machine import describe
-
-import torch
 
 from gkm.classical import METHODS, ebdb, jnb, luminance, restore_by_map, sigma_map
 from gkm.classical.edges import consistent_edges
