@@ -84,4 +84,4 @@ def restore(method: Method, blurred_HW3: Array) -> Array:
 def _by_rows(image_HW3: Array) -> Iterator[npt.NDArray[np.float64]]:
     """Some rows after the others, within [0, 1]."""
     for top in range(0, len(image_HW3), _ROWS_AT_ONCE):
-        yield np.clip(image_HW3[top : top + _ROWS_AT_ONCE], 0, 1).astype(np.float64)
+        yield np.clip(image_HW3[top : top + _ROWS_AT_ONCE], 0, 1).astype(np.float64, order="C")
