@@ -15,7 +15,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor
 
-Values = TypeVar("Values", npt.NDArray[np.floating], "Tensor")
+Values = TypeVar("Values", npt.NDArray[np.float64], "Tensor")
 
 
 def to_linear(srgb: Values) -> Values:

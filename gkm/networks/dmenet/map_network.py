@@ -93,6 +93,8 @@ class Auxiliary(nn.Module):
 class MapNetwork(nn.Module):
     """VGG19 to a sixteenth of the size, a decoder back with what each stage saw, residual blocks, the map."""
 
+    mean_3: Tensor
+
     def __init__(self, width: int, refinements: int) -> None:
         super().__init__()
         w, half = width, width // 2
@@ -117,7 +119,7 @@ class MapNetwork(nn.Module):
         """Maps in (0, 1), [B, 1, H, W]: in training mode five auxiliary ones from a sixteenth of the size on, and last
         the map itself; else this alone. Heights and widths are multiples of 16."""
         x = blurred_B3HW - self.mean_3[:, None, None]
-        x = x.to(self.last[-1].weight.dtype).contiguous(memory_format=torch.channels_last)
+        x = x.to(self.get_parameter("last.2.weight").dtype).contiguous(memory_format=torch.channels_last)
         seen: list[Tensor] = []
         for number, stage in enumerate(self.encoder):
             x = stage(functional.max_pool2d(x, 2) if number else x)

@@ -50,7 +50,7 @@ def load_official(path: str | Path) -> DMENet:
         fill({_official_name(name, layers): tensor for name, tensor in own.items()}, _of_maps(weights), path)
     else:
         fill({_converted_name(name, layers): tensor for name, tensor in own.items()}, _unscaled(weights, path), path)
-    first = network.maps.encoder[0][0].weight
+    first = network.get_parameter("maps.encoder.0.0.weight")
     with torch.no_grad():
         first.copy_(first.flip(1) * CODES)
     return network.eval()
