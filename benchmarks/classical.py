@@ -105,14 +105,14 @@ def compare(scenes: int, methods: Sequence[Estimator]) -> None:
             rows[key].append(row)
     names = [method.label for method in methods]
     print(f"{'':24}{'constant':>9}" + "".join(f"{name:>8}{'ratio':>7}" for name in names), end="")
-    print("".join(f"{name + ' dB':>9}" for name in (*names, "true")))
+    print("".join(f"{name + ' dB':>10}" for name in (*names, "true")))
     for key, found in rows.items():
         means = [statistics.fmean(column) for column in zip(*found, strict=True)]
         print(f"{key + f' ({len(found)})':24}{means[0]:9.3f}", end="")
         print("".join(f"{error:8.3f}{error / means[0]:7.2f}" for error in means[1 : 1 + len(names)]), end="")
-        print("".join(f"{gain:+9.2f}" for gain in means[1 + len(names) :]))
+        print("".join(f"{gain:+10.2f}" for gain in means[1 + len(names) :]))
     least = [min(column) for column in list(zip(*rows["all"], strict=True))[1 + len(names) :]]
-    print("smallest gain".ljust(33 + 15 * len(names)) + "".join(f"{gain:+9.2f}" for gain in least))
+    print("smallest gain".ljust(33 + 15 * len(names)) + "".join(f"{gain:+10.2f}" for gain in least))
 
 
 def time_methods(methods: Sequence[Estimator]) -> None:
