@@ -22,6 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "gkmnet": {"model.num_kernels": 3, "model.max_kernel_size": 5, "model.num_scales": 2, "model.width": 8},
     "nrknet": {"model.num_kernels": 3, "model.num_scales": 2, "model.width": 8},
     "dpdnet": {"model.width": 8, "model.depth": 3},
+    "dmenet": {"model.width": 8},
 }
 
 
@@ -81,7 +82,7 @@ def _step(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str, pieces: int)
     return Step(most[0], gradients, model)
 
 
-@pytest.mark.parametrize(("kind", "share"), [("gkmnet", 0.6), ("nrknet", 0.8), ("dpdnet", 0.4)])
+@pytest.mark.parametrize(("kind", "share"), [("gkmnet", 0.6), ("nrknet", 0.8), ("dpdnet", 0.4), ("dmenet", 0.7)])
 def test_pieces_need_less_memory_for_the_same_gradients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, share: float
 ) -> None:
