@@ -18,7 +18,7 @@ def view(network: DMENet, blurred_13HW: Tensor) -> InsideView:
         results_3HW=[copied(blurred_13HW)[-1][0]],
         maps_KHW=copied.sigmas(blurred_13HW)[0],
         map_names=["σ"],
-        maps_note="the blur at every pixel, as sigma of a Gaussian in pixels",
+        maps_note="of its maps, which is the only one: the blur at every pixel, as sigma of a Gaussian in pixels",
     )
 
 
