@@ -24,6 +24,7 @@ from gkm.metrics import LPIPS_SMALLEST_PIXELS
 from gkm.registry.promotion import Watch
 from gkm.scoring.rows import Block, Row, read_block, write_block
 from gkm.scoring.subjects import BLURRED, Subject
+from gkm.tracking.environment import processor
 from gkm.training.context import best_device
 
 
@@ -211,7 +212,10 @@ def _row(pair: Pair, score: ImageScore, seconds: float | None) -> Row:
 
 
 def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{device.type}: {processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def grid(subjects: Sequence[Subject], places: Sequence[Place], sigmas_8bit: Sequence[float]) -> Iterator[Cell]:

@@ -11,7 +11,7 @@ from gkm.errors import InputError
 from gkm.registry.promotion import Watch
 from gkm.scoring import rendering
 from gkm.scoring.cells import Cell, Conditions, Place, check, grid, score_cells, with_blurred
-from gkm.scoring.lines import ScoreTable, measured, published, source_notes
+from gkm.scoring.lines import ScoreTable, measured, published, source_notes, timing_notes
 from gkm.scoring.logged import log_scores
 from gkm.scoring.paper import paper_cells, paper_tables
 from gkm.scoring.published import PHOTOGRAPHS, all_published, on_data
@@ -118,6 +118,7 @@ def _table(request: Request, summaries: Sequence[Summary]) -> ScoreTable:
         f"{place.dataset.fingerprint}."
         for place in request.places
     ]
+    notes += timing_notes(lines)
     if request.published is not None:
         lines += [published(row) for row in on_data(request.published, list(request.noise_sigmas_8bit))]
         notes += source_notes(lines)

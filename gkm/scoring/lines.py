@@ -66,7 +66,7 @@ class ScoreTable:
 def measured(summary: Summary, model: str | None = None) -> Line:
     """The line of a summary; `model`: how to call it here."""
     cell, takes = summary.cell, summary.complexity
-    on_cpu = summary.device == "cpu"
+    on_cpu = summary.device.partition(":")[0] == "cpu"
     return Line(
         model=model or cell.subject.label,
         origin="measured",
@@ -110,6 +110,13 @@ def published(row: Published) -> Line:
         gpu_seconds=row.gpu_seconds,
         source=row.source,
     )
+
+
+def timing_notes(lines: Iterable[Line]) -> list[str]:
+    """A sentence on what the measured seconds were taken on, for each device."""
+    timed = (line for line in lines if line.origin == "measured" and (line.cpu_seconds or line.gpu_seconds))
+    names = dict.fromkeys(line.device.removeprefix("cpu: ") for line in timed if line.device not in ("", "cpu"))
+    return [f"Seconds: the median over the photographs, on {name}." for name in names]
 
 
 def source_notes(lines: Iterable[Line]) -> list[str]:

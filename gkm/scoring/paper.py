@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gkm.errors import InputError
 from gkm.scoring.cells import Cell, Place
-from gkm.scoring.lines import Line, ScoreTable, measured, published, source_notes
+from gkm.scoring.lines import Line, ScoreTable, measured, published, source_notes, timing_notes
 from gkm.scoring.published import LATER, PHOTOGRAPHS, all_published, of_table
 from gkm.scoring.seen import training_photographs
 from gkm.scoring.subjects import Subject
@@ -79,7 +79,12 @@ def paper_tables(summaries: Sequence[Summary], places: Sequence[Place]) -> list[
         lines += [
             measured(one) for one in plain if one.cell.place.label == data and one.cell.noise_sigma_8bit in sigmas
         ]
-        notes = [*_photographs(data, places, summaries), *_trainings(networks), *source_notes(lines)]
+        notes = [
+            *_photographs(data, places, summaries),
+            *_trainings(networks),
+            *timing_notes(lines),
+            *source_notes(lines),
+        ]
         tables.append(ScoreTable(title, lines, notes))
     return tables
 

@@ -47,7 +47,7 @@ class Block:
 
     rows: tuple[Row, ...]
     device: str
-    """What restored them, such as "cpu" or the name of a GPU."""
+    """What restored them: the name of a GPU, or "cpu: " and its name (in older files nothing but "cpu")."""
     finished_ms: int
     """When they were done, in milliseconds of Unix time."""
 

@@ -49,6 +49,18 @@ def git_commit() -> str | None:
     return f"{commit}-dirty" if commit and changes else commit
 
 
+def processor() -> str:
+    """What computes here, such as "AMD EPYC (family 25, model 17)"."""
+    info = Path("/proc/cpuinfo")
+    facts = dict.fromkeys(("model name", "cpu family", "model"), "")
+    for line in info.read_text().splitlines() if info.exists() else ():
+        name, _, value = line.partition(":")
+        if not facts.get(name.strip(), "known"):
+            facts[name.strip()] = value.strip()
+    family = f" (family {facts['cpu family']}, model {facts['model']})" if facts["cpu family"] else ""
+    return (facts["model name"] or platform.processor() or platform.machine()) + family
+
+
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         answer = subprocess.run(

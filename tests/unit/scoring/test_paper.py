@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from gkm.classical import METHODS
 from gkm.errors import InputError
@@ -15,6 +16,8 @@ from gkm.scoring.rendering import to_markdown
 from gkm.scoring.subjects import BLURRED, Subject, TrainingData
 from gkm.scoring.summary import summarise
 from gkm.scoring.training import Training
+from gkm.tracking.environment import processor
+from gkm.training.context import best_device
 from tests.unit.scoring.small import small_network, subject_of
 
 
@@ -51,6 +54,15 @@ def test_a_method_is_measured_in_its_row_whatever_it_is_called_and_stands_in_no_
     assert (lines[1].parameters, lines[1].macs, lines[1].model_bytes) == (None, None, None)
     assert lines[1].cpu_seconds is not None
     assert lines[1].cpu_seconds > 0
+    if best_device().type == "cpu":
+        assert [note for note in first.notes if note.startswith("Seconds")] == [
+            f"Seconds: the median over the photographs, on {processor()}, {_threads()}."
+        ]
+
+
+def _threads() -> str:
+    threads = torch.get_num_threads()
+    return "1 thread" if threads == 1 else f"{threads} threads"
 
 
 def _tables(tiny: Place, folder: Path) -> list[ScoreTable]:
