@@ -26,12 +26,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from classical_scenes import LARGEST_SIGMA_PIXELS, SCENES, judges, lessons, scaled
+from classical_scenes import LARGEST_SIGMA_PIXELS, SCENES, judges, lessons, more_lessons, scaled
 from machine import describe
 
-from gkm.classical import METHODS, ebdb, jnb, luminance, restore_by_map, sigma_map
+from gkm.classical import METHODS, Method, ebdb, jnb, luminance, restore_by_map, sigma_map
+from gkm.classical.around import middles
 from gkm.classical.edges import consistent_edges
 from gkm.classical.learning import learn
+from gkm.classical.regression import Regression
 from gkm.config import DMENetConfig
 from gkm.data.photos import read_rgb
 from gkm.data.simulation import sample
@@ -153,18 +155,30 @@ def relearn() -> None:
     """Writes what the methods learn from the training photographs of the embedded sample."""
     scenes = [scene for scene in sample.SCENES if scene.split == "train"]
     dictionary_PA = jnb.learn_dictionary([luminance(scaled(read_rgb(sample.photo_file(scene)))) for scene in scenes])
-    edges, patches = [], []
-    draws = [np.random.default_rng(0) for _ in METHODS]
+    draw, patches = np.random.default_rng(0), []
     for photo in lessons():
+        rows_N, columns_N, features_NF = jnb.features(luminance(photo.blurred_HW3), dictionary_PA)
+        patches.append(some(features_NF, photo.sigmas_HW[rows_N, columns_N], draw))
+    np.savez(jnb.LEARNED, dictionary=dictionary_PA, **fitted(patches).arrays())
+    print(f"{jnb.LEARNED}: learned from {len(patches)} simulated photographs")
+    draw, seen, at_edges, at_cells = np.random.default_rng(0), [], [], []
+    for photo in (*lessons(), *more_lessons()):
         seen_HW = luminance(photo.blurred_HW3)
         found = consistent_edges(seen_HW)
-        edges.append(some(ebdb.features(seen_HW, found), photo.sigmas_HW[found.rows_N, found.columns_N], draws[0]))
-        rows_N, columns_N, features_NF = jnb.features(seen_HW, dictionary_PA)
-        patches.append(some(features_NF, photo.sigmas_HW[rows_N, columns_N], draws[1]))
-    regressions = [learn(*map(np.concatenate, zip(*places, strict=True))) for places in (edges, patches)]
-    np.savez(ebdb.LEARNED, **regressions[0].arrays())
-    np.savez(jnb.LEARNED, dictionary=dictionary_PA, **regressions[1].arrays())
-    print(f"{ebdb.LEARNED}, {jnb.LEARNED}: learned from {len(edges)} simulated photographs")
+        at_edges.append(some(ebdb.features(seen_HW, found), photo.sigmas_HW[found.rows_N, found.columns_N], draw))
+        seen.append((seen_HW, found, photo.sigmas_HW))
+    of_edges = fitted(at_edges)
+    for seen_HW, found, sigmas_HW in seen:
+        features_hwF = ebdb.around_cells(seen_HW, found, of_edges)
+        features_MF = features_hwF.reshape(-1, features_hwF.shape[-1])
+        at_cells.append(some(features_MF, sigmas_HW[middles(sigmas_HW.shape)], draw))
+    np.savez(ebdb.LEARNED, **of_edges.arrays("edges_"), **fitted(at_cells).arrays("cells_"))
+    print(f"{ebdb.LEARNED}: learned from {len(seen)} simulated photographs")
+
+
+def fitted(places: list[tuple[Array, Array]]) -> Regression:
+    """From the features and sigmas of all photographs together."""
+    return learn(*map(np.concatenate, zip(*places, strict=True)))
 
 
 def some(features_NF: Array, sigmas_N: Array, generator: np.random.Generator) -> tuple[Array, Array]:

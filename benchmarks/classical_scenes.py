@@ -2,7 +2,8 @@
 
 The judges are five photographs that nothing is learned from, by four lenses each: ground that recedes, focused near and
 far, smooth hills, and an object before its background. The others are the training photographs of the embedded
-sample, by six lenses each. Depths reach from 1 to 8 metres; blur is a disk in every second photograph.
+sample, by six lenses each; for EBDB three photographs more, and all of them smaller and upside down, too. Depths reach
+from 1 to 8 metres; blur is a disk in every second photograph.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from gkm.data.photos import Pixels, read_rgb
 from gkm.data.simulation import depth, sample
@@ -38,6 +40,10 @@ LEARNED_SCENES = (
     ("object", 1.2),
     ("object", 6.0),
 )
+MORE_PHOTOGRAPHS = (("skimage", "data/coins.png"), ("skimage", "data/grass.png"), ("skimage", "data/gravel.png"))
+"""In the public domain, and neither in the sample nor among those that maps are judged by."""
+SMALLER = 0.6
+"""Of the size: what was a little out of focus is sharper."""
 LARGEST_SIGMA_PIXELS = 4.0
 
 
@@ -54,24 +60,45 @@ class Taken:
 def judges(scenes: int) -> Iterator[Taken]:
     """Every photograph that maps are judged by, by the first so many lenses."""
     for number, (package, file) in enumerate(PHOTOGRAPHS):
-        spec = importlib.util.find_spec(package)
-        assert spec is not None
-        assert spec.submodule_search_locations
-        sharp_HW3 = read_rgb(Path(spec.submodule_search_locations[0]) / file)
+        sharp_HW3 = read_rgb(shipped(package, file))
         for index, (scene, focus) in enumerate(SCENES[:scenes]):
             depth_HW = depths(scene, sharp_HW3.shape[:2], seed=number)
             yield taken(scene, sharp_HW3, depth_HW, focus, disk=bool((number + index) % 2))
 
 
 def lessons() -> Iterator[Taken]:
-    """Every photograph that maps are learned from."""
-    scenes = [scene for scene in sample.SCENES if scene.split == "train"]
-    for number, scene in enumerate(scenes):
-        sharp_HW3 = read_rgb(sample.photo_file(scene))
-        for index, (kind, focus) in enumerate(LEARNED_SCENES):
-            seed = {"object": 200, "hills": 100, "ground": 0}[kind] + 10 * number + index
-            depth_HW = depths(kind, sharp_HW3.shape[:2], seed=seed, anywhere=True)
-            yield taken(kind, sharp_HW3, depth_HW, focus, disk=bool((number + index) % 2))
+    """Every photograph that JNB's maps are learned from, and EBDB's among others."""
+    for number, scene in enumerate(scene for scene in sample.SCENES if scene.split == "train"):
+        yield from _lessons(read_rgb(sample.photo_file(scene)), number)
+
+
+def more_lessons() -> Iterator[Taken]:
+    """Those that EBDB's are learned from, too."""
+    files = [sample.photo_file(scene) for scene in sample.SCENES if scene.split == "train"]
+    files += [shipped(*one) for one in MORE_PHOTOGRAPHS]
+    for number, file in enumerate(files):
+        sharp_HW3 = read_rgb(file)
+        height, width = (round(length * SMALLER) for length in sharp_HW3.shape[:2])
+        smaller_HW3 = np.array(Image.fromarray(sharp_HW3).resize((width, height), Image.Resampling.LANCZOS))
+        if len(files) - number <= len(MORE_PHOTOGRAPHS):
+            yield from _lessons(sharp_HW3, number)
+        yield from _lessons(smaller_HW3, number, seed=1000)
+        yield from _lessons(np.ascontiguousarray(sharp_HW3[::-1]), number, seed=2000)
+
+
+def _lessons(sharp_HW3: Pixels, number: int, seed: int = 0) -> Iterator[Taken]:
+    for index, (kind, focus) in enumerate(LEARNED_SCENES):
+        of_kind = {"object": 200, "hills": 100, "ground": 0}[kind] + 10 * number + index
+        depth_HW = depths(kind, sharp_HW3.shape[:2], seed=seed + of_kind, anywhere=True)
+        yield taken(kind, sharp_HW3, depth_HW, focus, disk=bool((number + index + seed // 1000) % 2))
+
+
+def shipped(package: str, file: str) -> Path:
+    """A file of an installed package."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / file
 
 
 def taken(scene: str, sharp_HW3: Pixels, depth_HW: Depths, focus: float, *, disk: bool) -> Taken:

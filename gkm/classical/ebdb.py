@@ -1,9 +1,10 @@
-"""A photograph's luminance in, the blur at its edges out: after Karaali and Jung, TIP 2018.
+"""A photograph's luminance in, the blur around its edges out: after Karaali and Jung, TIP 2018.
 
 A step edge, blurred by sigma and then by s, has a gradient in proportion to 1 / sqrt(sigma^2 + s^2). So the ratio of
 the gradients after two blurs gives sigma (Zhuo and Sim, Pattern Recognition 2011). The authors choose the second blur
 for each edge, by the scale up to which it is an edge. Here the ratios after several blurs and that scale are the
-features of a regression, since edges of photographs are no steps and were not sharp before (docs/classical.md).
+features of a regression, since edges of photographs are no steps and were not sharp before. A second regression weighs
+the edges around a cell against each other (docs/classical.md).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from scipy import sparse
 from scipy.ndimage import gaussian_gradient_magnitude
 from scipy.sparse.linalg import cg
 
+from gkm.classical.around import CELL_PIXELS, cell_features, middles
 from gkm.classical.edges import Edges, consistent_edges
 from gkm.classical.regression import Regression, load
 
@@ -26,25 +28,31 @@ REBLURS_PIXELS = (0.6, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """The other blurs, after which gradients are compared with that after the first."""
 SMOOTHNESS = 10.0
 """Weight of the difference of neighbours along an edge, beside one over its expected error for a pixel's own value."""
-PIXELS_OF_EDGE = 20.0
-"""A pixel of an edge weighs as much as so many of the area around it."""
 LEARNED = Path(__file__).with_name("ebdb.npz")
-"""The regression, as `python benchmarks/classical.py --learn` writes it."""
+"""Both regressions, as `python benchmarks/classical.py --learn` writes them."""
 _SMALLEST_GRADIENT = 1e-5
 
 
-def edge_sigmas(luminance_HW: Array) -> tuple[Array, Array]:
-    """Sigma in pixels at edges, and a weight: `PIXELS_OF_EDGE` over its expected error squared; both [H,W].
+def cell_sigmas(luminance_HW: Array) -> tuple[Array, Array]:
+    """Sigma in pixels at the middle of every cell, and a weight: its area over its expected error; both [H,W].
 
-    `luminance_HW` is linear light in [0, 1]. Both are 0 where there is no edge.
+    `luminance_HW` is linear light in [0, 1]. Both are 0 elsewhere, and everywhere if there is no edge at all.
     """
+    of_edges, of_cells = learned()
     edges = consistent_edges(luminance_HW)
     sigmas_HW, weights_HW = np.zeros_like(luminance_HW), np.zeros_like(luminance_HW)
     if len(edges.rows_N):
-        sigmas_N, errors_N = learned()(features(luminance_HW, edges))
-        at = (edges.rows_N, edges.columns_N)
-        sigmas_HW[at], weights_HW[at] = along_edges(edges, sigmas_N, 1 / errors_N), PIXELS_OF_EDGE / errors_N**2
+        features_hwF = around_cells(luminance_HW, edges, of_edges)
+        sigmas_M, errors_M = of_cells(features_hwF.reshape(-1, features_hwF.shape[-1]))
+        rows_M, columns_M = middles(luminance_HW.shape)
+        sigmas_HW[rows_M, columns_M], weights_HW[rows_M, columns_M] = sigmas_M, CELL_PIXELS**2 / errors_M
     return sigmas_HW, weights_HW
+
+
+def around_cells(luminance_HW: Array, edges: Edges, of_edges: Regression) -> Array:
+    """What the sigmas of the edges around every cell tell, [h,w,F]; there is an edge."""
+    sigmas_N, errors_N = of_edges(features(luminance_HW, edges))
+    return cell_features(edges, along_edges(edges, sigmas_N, 1 / errors_N), errors_N, luminance_HW.shape)
 
 
 def features(luminance_HW: Array, edges: Edges) -> Array:
@@ -63,9 +71,9 @@ def features(luminance_HW: Array, edges: Edges) -> Array:
 
 
 @cache
-def learned() -> Regression:
-    """From the features to sigma."""
-    return load(LEARNED)
+def learned() -> tuple[Regression, Regression]:
+    """From the features of edge pixels to sigma, and from those of cells."""
+    return load(LEARNED, "edges_"), load(LEARNED, "cells_")
 
 
 def along_edges(edges: Edges, sigmas_N: Array, own_N: npt.NDArray[np.floating]) -> Array:

@@ -47,12 +47,12 @@ class Regression:
         hidden_NU = np.maximum(hidden_NU @ self.second_UU + self.second_U, 0)
         return np.asarray(hidden_NU @ self.last_U2 + self.last_2, dtype=np.float32)
 
-    def arrays(self) -> dict[str, Array]:
-        """By their names, to be saved."""
-        return asdict(self)
+    def arrays(self, prefix: str = "") -> dict[str, Array]:
+        """By their names after `prefix`, to be saved."""
+        return {prefix + name: array for name, array in asdict(self).items()}
 
 
-def load(path: Path) -> Regression:
-    """The regression in an archive of its arrays; others in it are left."""
+def load(path: Path, prefix: str = "") -> Regression:
+    """The regression in an archive of its arrays, whose names begin with `prefix`; others in it are left."""
     with np.load(path, allow_pickle=False) as archive:
-        return Regression(**{name: archive[name] for name in Regression.__dataclass_fields__})
+        return Regression(**{name: archive[prefix + name] for name in Regression.__dataclass_fields__})

@@ -37,9 +37,13 @@ def test_what_is_learned_is_the_same_twice_and_for_many_places_as_for_few() -> N
     assert regression(many_NF[:0])[0].shape == (0,)
 
 
-@pytest.mark.parametrize("path", [ebdb.LEARNED, jnb.LEARNED], ids=["ebdb", "jnb"])
-def test_whatever_is_seen_sigma_is_one_that_there_can_be(path) -> None:
-    regression = load(path)
+@pytest.mark.parametrize(
+    ("path", "prefix"),
+    [(ebdb.LEARNED, "edges_"), (ebdb.LEARNED, "cells_"), (jnb.LEARNED, "")],
+    ids=["ebdb, edges", "ebdb, cells", "jnb"],
+)
+def test_whatever_is_seen_sigma_is_one_that_there_can_be(path, prefix) -> None:
+    regression = load(path, prefix)
     features_NF = np.random.default_rng(0).normal(0, 100, (500, len(regression.middle_F))).astype(np.float32)
     sigmas_N, errors_N = regression(features_NF)
     assert 0 <= sigmas_N.min() <= sigmas_N.max() <= LARGEST_SIGMA_PIXELS
