@@ -26,7 +26,7 @@ def test_a_cell_sees_the_mean_of_its_own_edges_and_of_those_around() -> None:
     np.testing.assert_allclose(own[:3], [1.5, 0.5, np.log(0.3)], atol=0.03)
     np.testing.assert_allclose(near[:2], [7 / 3, np.std([1, 2, 4])], atol=0.05)
     np.testing.assert_allclose(own[3], np.log(2), atol=0.01)
-    np.testing.assert_allclose(near[3], np.log(3 / 9), atol=0.01)
+    np.testing.assert_allclose(near[3], np.log(3 / SIDES_CELLS[1] ** 2), atol=0.02)
 
 
 def test_what_is_surer_counts_more() -> None:
