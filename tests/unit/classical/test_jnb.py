@@ -1,5 +1,7 @@
 """Patches of blurred photographs are sparser, and by how much says how blurred they are."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -13,6 +15,18 @@ from gkm.data.simulation import sample
 def cat() -> np.ndarray:
     """A photograph that nothing was learned from."""
     return luminance((chelsea()[60:260, 100:340] / 255).astype(np.float32))
+
+
+def left_out(photographs: Sequence[np.ndarray], basis_PA: np.ndarray) -> float:
+    """The share of energy of slightly blurred patches that four atoms leave out."""
+    kept = whole = 0.0
+    for seen_HW in photographs:
+        windows = np.lib.stride_tricks.sliding_window_view(gaussian_filter(seen_HW, 2.0), (8, 8))[::5, ::5]
+        patches_NP = windows.reshape(-1, 64)
+        energies_NA = ((patches_NP - patches_NP.mean(axis=1, keepdims=True)) @ basis_PA) ** 2
+        kept += np.sort(energies_NA, axis=1)[:, -4:].sum()
+        whole += energies_NA.sum()
+    return 1 - kept / whole
 
 
 def test_more_blur_is_fewer_atoms_at_every_size_and_a_larger_sigma() -> None:
@@ -31,13 +45,7 @@ def test_more_blur_is_fewer_atoms_at_every_size_and_a_larger_sigma() -> None:
 def test_the_dictionary_is_a_basis_in_which_blurred_patches_are_sparser_than_in_pixels() -> None:
     dictionary_PA, _ = jnb.learned()
     np.testing.assert_allclose(dictionary_PA.T @ dictionary_PA, np.eye(64), atol=1e-5)
-    windows = np.lib.stride_tricks.sliding_window_view(gaussian_filter(cat(), 2.0), (8, 8))[::5, ::5].reshape(-1, 64)
-    patches_NP = windows - windows.mean(axis=1, keepdims=True)
-    left_out = [
-        1 - np.sort(codes**2, axis=1)[:, -4:].sum() / (codes**2).sum()
-        for codes in (patches_NP @ dictionary_PA, patches_NP)
-    ]
-    assert left_out[0] < left_out[1] / 5
+    assert left_out([cat()], dictionary_PA) < left_out([cat()], np.eye(64)) / 5
 
 
 def test_values_stand_at_the_middle_of_their_patches_and_flat_ones_have_none() -> None:
@@ -62,8 +70,9 @@ def test_patches_that_tell_nothing_do_not_count_in_the_means_around_others() -> 
 
 
 @pytest.mark.slow
-def test_the_dictionary_is_what_is_learned_from_the_samples_training_photographs() -> None:
+def test_the_dictionary_does_what_one_learned_anew_from_the_samples_training_photographs_does() -> None:
+    """Atoms themselves depend on how a processor rounds; ten rounds instead of thirty leave out 0.3 % more."""
     scenes = [scene for scene in sample.SCENES if scene.split == "train"]
     seen = [luminance((read_rgb(sample.photo_file(scene)) / 255).astype(np.float32)) for scene in scenes]
-    coded = (jnb.learn_dictionary(seen) - jnb.learned()[0]) / np.abs(jnb.learned()[0]).max()
-    assert np.abs(coded).mean() < 0.02
+    anew_PA = jnb.learn_dictionary(seen)
+    assert left_out(seen, jnb.learned()[0]) == pytest.approx(left_out(seen, anew_PA), rel=1e-3)
