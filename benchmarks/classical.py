@@ -30,9 +30,9 @@ from classical_scenes import LARGEST_SIGMA_PIXELS, SCENES, judges, lessons, more
 from machine import describe
 
 from gkm.classical import METHODS, Method, ebdb, jnb, luminance, restore_by_map, sigma_map
-from gkm.classical.around import middles
+from gkm.classical.around import cell_features, middles
 from gkm.classical.edges import consistent_edges
-from gkm.classical.learning import learn
+from gkm.classical.learning import learn, mean_of
 from gkm.classical.regression import Regression
 from gkm.config import DMENetConfig
 from gkm.data.photos import read_rgb
@@ -45,6 +45,8 @@ Array = npt.NDArray[np.float32]
 LARGE = (1120, 1680)
 PLACES_A_PHOTOGRAPH = 4000
 """That are learned from, of each simulated one."""
+MEMBERS = 3
+"""Of the ensembles that EBDB's regressions are."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def compare(scenes: int, methods: Sequence[Estimator]) -> None:
     for key, found in rows.items():
         means = [statistics.fmean(column) for column in zip(*found, strict=True)]
         print(f"{key + f' ({len(found)})':24}{means[0]:9.3f}", end="")
-        print("".join(f"{error:8.3f}{error / means[0]:7.2f}" for error in means[1 : 1 + len(names)]), end="")
+        print("".join(f"{error:8.3f}{error / means[0]:7.3f}" for error in means[1 : 1 + len(names)]), end="")
         print("".join(f"{gain:+10.2f}" for gain in means[1 + len(names) :]))
     least = [min(column) for column in list(zip(*rows["all"], strict=True))[1 + len(names) :]]
     print("smallest gain".ljust(33 + 15 * len(names)) + "".join(f"{gain:+10.2f}" for gain in least))
@@ -151,8 +153,8 @@ def seconds_of(method: Estimator, photo: Array) -> tuple[float, float]:
     return times[1] - times[0], times[2] - times[1]
 
 
-def relearn() -> None:
-    """Writes what the methods learn from the training photographs of the embedded sample."""
+def relearn_jnb() -> None:
+    """Writes what JNB learns from the training photographs of the embedded sample."""
     scenes = [scene for scene in sample.SCENES if scene.split == "train"]
     dictionary_PA = jnb.learn_dictionary([luminance(scaled(read_rgb(sample.photo_file(scene)))) for scene in scenes])
     draw, patches = np.random.default_rng(0), []
@@ -161,24 +163,29 @@ def relearn() -> None:
         patches.append(some(features_NF, photo.sigmas_HW[rows_N, columns_N], draw))
     np.savez(jnb.LEARNED, dictionary=dictionary_PA, **fitted(patches).arrays())
     print(f"{jnb.LEARNED}: learned from {len(patches)} simulated photographs")
+
+
+def relearn_ebdb() -> None:
+    """Writes what EBDB learns from these and others."""
     draw, seen, at_edges, at_cells = np.random.default_rng(0), [], [], []
     for photo in (*lessons(), *more_lessons()):
         seen_HW = luminance(photo.blurred_HW3)
         found = consistent_edges(seen_HW)
         at_edges.append(some(ebdb.features(seen_HW, found), photo.sigmas_HW[found.rows_N, found.columns_N], draw))
         seen.append((seen_HW, found, photo.sigmas_HW))
-    of_edges = fitted(at_edges)
+    of_edges = fitted(at_edges, MEMBERS)
     for seen_HW, found, sigmas_HW in seen:
-        features_hwF = ebdb.around_cells(seen_HW, found, of_edges)
+        features_hwF = cell_features(found, *ebdb.edge_sigmas(seen_HW, found, of_edges), seen_HW.shape)
         features_MF = features_hwF.reshape(-1, features_hwF.shape[-1])
         at_cells.append(some(features_MF, sigmas_HW[middles(sigmas_HW.shape)], draw))
-    np.savez(ebdb.LEARNED, **of_edges.arrays("edges_"), **fitted(at_cells).arrays("cells_"))
+    np.savez_compressed(ebdb.LEARNED, **of_edges.arrays("edges_"), **fitted(at_cells, MEMBERS).arrays("cells_"))
     print(f"{ebdb.LEARNED}: learned from {len(seen)} simulated photographs")
 
 
-def fitted(places: list[tuple[Array, Array]]) -> Regression:
-    """From the features and sigmas of all photographs together."""
-    return learn(*map(np.concatenate, zip(*places, strict=True)))
+def fitted(places: list[tuple[Array, Array]], members: int = 1) -> Regression:
+    """From the features and sigmas of all photographs together, by so many perceptrons from different seeds."""
+    features_NF, sigmas_N = map(np.concatenate, zip(*places, strict=True))
+    return mean_of([learn(features_NF, sigmas_N, seed=seed) for seed in range(members)])
 
 
 def some(features_NF: Array, sigmas_N: Array, generator: np.random.Generator) -> tuple[Array, Array]:
@@ -219,7 +226,8 @@ def main() -> None:
     parser.add_argument("--learn", action="store_true")
     given = parser.parse_args()
     if given.learn:
-        relearn()
+        relearn_jnb()
+        relearn_ebdb()
         return
     print(describe())
     print("mean error of sigma in pixels, its ratio to the best constant's; gains in dB\n")

@@ -28,31 +28,41 @@ REBLURS_PIXELS = (0.6, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """The other blurs, after which gradients are compared with that after the first."""
 SMOOTHNESS = 10.0
 """Weight of the difference of neighbours along an edge, beside one over its expected error for a pixel's own value."""
+CAUTION = 0.3
+"""A sigma is taken lower by this share of its expected error: too much deconvolution costs more than too little."""
+PIXELS_OF_EDGE = 10.0
+"""A pixel of an edge weighs as much as so many of a cell that is as sure. So steps of blur stay in their place."""
 LEARNED = Path(__file__).with_name("ebdb.npz")
-"""Both regressions, as `python benchmarks/classical.py --learn` writes them."""
+"""Both regressions, ensembles of three, as `python benchmarks/classical.py --learn` writes them."""
 _SMALLEST_GRADIENT = 1e-5
 
 
-def cell_sigmas(luminance_HW: Array) -> tuple[Array, Array]:
-    """Sigma in pixels at the middle of every cell, and a weight: its area over its expected error; both [H,W].
+def sigmas(luminance_HW: Array) -> tuple[Array, Array]:
+    """Sigma in pixels at edge pixels and at the middle of every cell, and a weight; both [H,W].
 
-    `luminance_HW` is linear light in [0, 1]. Both are 0 elsewhere, and everywhere if there is no edge at all.
+    The weight is an area over the expected error: of the cell, or `PIXELS_OF_EDGE`. Sigma is a little below the middle
+    of what it may be (`CAUTION`). `luminance_HW` is linear light in [0, 1]. Both are 0 elsewhere, and everywhere if
+    there is no edge at all.
     """
     of_edges, of_cells = learned()
     edges = consistent_edges(luminance_HW)
     sigmas_HW, weights_HW = np.zeros_like(luminance_HW), np.zeros_like(luminance_HW)
     if len(edges.rows_N):
-        features_hwF = around_cells(luminance_HW, edges, of_edges)
-        sigmas_M, errors_M = of_cells(features_hwF.reshape(-1, features_hwF.shape[-1]))
-        rows_M, columns_M = middles(luminance_HW.shape)
-        sigmas_HW[rows_M, columns_M], weights_HW[rows_M, columns_M] = sigmas_M, CELL_PIXELS**2 / errors_M
+        at_edges = edge_sigmas(luminance_HW, edges, of_edges)
+        features_hwF = cell_features(edges, *at_edges, luminance_HW.shape)
+        at_cells = of_cells(features_hwF.reshape(-1, features_hwF.shape[-1]))
+        for area, at, (found, errors) in (
+            (PIXELS_OF_EDGE, (edges.rows_N, edges.columns_N), at_edges),
+            (CELL_PIXELS**2, middles(luminance_HW.shape), at_cells),
+        ):
+            sigmas_HW[at], weights_HW[at] = np.maximum(found - CAUTION * errors, 0), area / errors
     return sigmas_HW, weights_HW
 
 
-def around_cells(luminance_HW: Array, edges: Edges, of_edges: Regression) -> Array:
-    """What the sigmas of the edges around every cell tell, [h,w,F]; there is an edge."""
+def edge_sigmas(luminance_HW: Array, edges: Edges, of_edges: Regression) -> tuple[Array, Array]:
+    """Of every edge pixel, smoothed along edges, and its expected error, each [N] in pixels; there is an edge."""
     sigmas_N, errors_N = of_edges(features(luminance_HW, edges))
-    return cell_features(edges, along_edges(edges, sigmas_N, 1 / errors_N), errors_N, luminance_HW.shape)
+    return along_edges(edges, sigmas_N, 1 / errors_N), errors_N
 
 
 def features(luminance_HW: Array, edges: Edges) -> Array:

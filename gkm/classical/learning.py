@@ -1,12 +1,14 @@
-"""Features of places of known blur in, a regression out: how the two that the package ships were made."""
+"""Features of places of known blur in, a regression out: how those that the package ships were made."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.linalg import block_diag
 from torch import Tensor, nn
 
 from gkm.classical.regression import LARGEST_SCALE, SMALLEST_SCALE, Regression
@@ -38,6 +40,23 @@ def learn(features_NF: Array, sigmas_N: Array, *, steps: int = STEPS, seed: int 
     names = ("first_FU", "first_U", "second_UU", "second_U", "last_U2", "last_2")
     arrays = {name: one.detach().numpy().copy() for name, one in zip(names, learned, strict=True)}
     return Regression(middle_F=middle_F, spread_F=spread_F, **arrays)
+
+
+def mean_of(members: Sequence[Regression]) -> Regression:
+    """An ensemble as one perceptron: its sigma is the mean of theirs, its error their geometric mean.
+
+    All were learned from the same features. Their units stand side by side and share no weight.
+    """
+    return Regression(
+        middle_F=members[0].middle_F,
+        spread_F=members[0].spread_F,
+        first_FU=np.concatenate([one.first_FU for one in members], axis=1),
+        first_U=np.concatenate([one.first_U for one in members]),
+        second_UU=block_diag(*(one.second_UU for one in members)),
+        second_U=np.concatenate([one.second_U for one in members]),
+        last_U2=(np.concatenate([one.last_U2 for one in members]) / len(members)).astype(np.float32),
+        last_2=np.mean([one.last_2 for one in members], axis=0),
+    )
 
 
 def _figures(given_BF: Tensor, learned: list[nn.Parameter]) -> Tensor:

@@ -18,7 +18,7 @@ from gkm.classical.propagation import fill
 from gkm.light import from_linear, to_linear
 
 Array = npt.NDArray[np.float32]
-RECIPE_VERSION = 3
+RECIPE_VERSION = 4
 """Raise it when anything in this folder changes the pixels: scores on record are then computed anew.
 
 Where it is the deconvolution, DMENet's pixels change, too: then raise `gkm.scoring.rows.SCHEMA_VERSION` as well.
@@ -49,7 +49,7 @@ class Method:
 METHODS = {
     method.key: method
     for method in (
-        Method(key="ebdb", label="EBDB", values=ebdb.cell_sigmas),
+        Method(key="ebdb", label="EBDB", values=ebdb.sigmas),
         Method(key="jnb", label="JNB", values=jnb.patch_sigmas),
     )
 }

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from gkm.classical.around import middles
-from gkm.classical.ebdb import along_edges, cell_sigmas, features, learned
+from gkm.classical.around import cell_features, middles
+from gkm.classical.ebdb import CAUTION, along_edges, edge_sigmas, features, learned, sigmas
 from gkm.classical.edges import SCALES_PIXELS, Edges, consistent_edges
 from gkm.classical.regression import LARGEST_SIGMA_PIXELS
 
@@ -26,18 +26,35 @@ def test_straight_edges_give_their_blur(sigma: float) -> None:
     sigmas_N, _ = learned()[0](features(luminance_HW, edges))
     assert len(sigmas_N) > 300
     assert abs(float(np.median(sigmas_N)) - sigma) < 0.5 + 0.1 * sigma
-    found_HW, weights_HW = cell_sigmas(luminance_HW)
+    found_HW, weights_HW = sigmas(luminance_HW)
     sure_HW = weights_HW > np.median(weights_HW[weights_HW > 0])
     assert abs(float(np.median(found_HW[sure_HW])) - sigma) < 0.5 + 0.1 * sigma
 
 
 def test_every_cell_has_a_sigma_and_those_far_from_edges_count_less() -> None:
     luminance_HW = np.pad(squares(1.0), ((0, 237), (0, 3)), mode="edge")
-    _, weights_HW = cell_sigmas(luminance_HW)
+    _, weights_HW = sigmas(luminance_HW)
     weights_M = weights_HW[middles(luminance_HW.shape)]
-    assert (weights_HW > 0).sum() == len(weights_M) == 50 * 26
+    assert len(weights_M) == 50 * 26
     assert weights_M.min() > 0
     assert np.median(weights_M[-10 * 26 :]) < np.median(weights_M[: 20 * 26])
+
+
+def test_the_less_sure_a_place_is_the_more_its_sigma_is_below_what_the_regression_says() -> None:
+    luminance_HW = squares(2.0)
+    edges = consistent_edges(luminance_HW)
+    at_edges = edge_sigmas(luminance_HW, edges, learned()[0])
+    features_hwF = cell_features(edges, *at_edges, luminance_HW.shape)
+    at_cells = learned()[1](features_hwF.reshape(-1, features_hwF.shape[-1]))
+    found_HW, weights_HW = sigmas(luminance_HW)
+    cells = middles(luminance_HW.shape)
+    np.testing.assert_allclose(found_HW[cells], np.maximum(at_cells[0] - CAUTION * at_cells[1], 0), atol=1e-5)
+    found_HW[cells], weights_HW[cells] = 0, 0
+    alone_N = weights_HW[edges.rows_N, edges.columns_N] > 0  # not in the middle of a cell
+    expected_N = np.maximum(at_edges[0] - CAUTION * at_edges[1], 0)
+    np.testing.assert_allclose(found_HW[edges.rows_N, edges.columns_N][alone_N], expected_N[alone_N], atol=1e-5)
+    assert alone_N.mean() > 0.9
+    assert (weights_HW > 0).sum() == alone_N.sum()
 
 
 def test_the_ratios_of_gradients_are_those_of_a_blurred_step() -> None:
@@ -77,14 +94,14 @@ def test_an_outlier_on_an_edge_moves_to_its_neighbours_and_another_edge_stays() 
 
 @pytest.mark.parametrize("value", [0.0, 0.5])
 def test_a_photograph_without_edges_tells_nothing(value: float) -> None:
-    sigmas_HW, weights_HW = cell_sigmas(np.full((16, 17), value, dtype=np.float32))
+    sigmas_HW, weights_HW = sigmas(np.full((16, 17), value, dtype=np.float32))
     assert not weights_HW.any()
     assert not sigmas_HW.any()
 
 
 def test_noise_stays_within_what_there_can_be() -> None:
     noise_HW = np.random.default_rng(1).random((50, 60), dtype=np.float32)
-    sigmas_HW, weights_HW = cell_sigmas(noise_HW)
+    sigmas_HW, weights_HW = sigmas(noise_HW)
     assert weights_HW.min() >= 0
     assert np.isfinite(sigmas_HW).all()
     assert sigmas_HW.min() >= -1e-3

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gkm.classical import ebdb, jnb
-from gkm.classical.learning import learn
-from gkm.classical.regression import LARGEST_SIGMA_PIXELS, load
+from gkm.classical.learning import learn, mean_of
+from gkm.classical.regression import LARGEST_SIGMA_PIXELS, SMALLEST_SCALE, load
 
 
 def places(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -35,6 +35,19 @@ def test_what_is_learned_is_the_same_twice_and_for_many_places_as_for_few() -> N
     found_N, _ = regression(many_NF)
     np.testing.assert_allclose(found_N[-4000:], regression(many_NF[:4000])[0], atol=1e-5)
     assert regression(many_NF[:0])[0].shape == (0,)
+
+
+def test_an_ensemble_is_one_regression_that_gives_the_means_of_its_members() -> None:
+    members = [learn(*places(0), steps=20, seed=seed) for seed in range(3)]
+    features_NF = places(1)[0]
+    found_N, errors_N = mean_of(members)(features_NF)
+    figures_KN2 = np.array([one(features_NF) for one in members]).transpose(0, 2, 1)
+    inside_N = (figures_KN2 > [0, SMALLEST_SCALE * 1.01]).all(axis=(0, 2))  # where none was clipped
+    inside_N &= (figures_KN2[..., 0] < LARGEST_SIGMA_PIXELS).all(axis=0)
+    assert inside_N.mean() > 0.8
+    assert np.ptp(figures_KN2[:, inside_N, 0], axis=0).mean() > 0.05  # they do differ
+    np.testing.assert_allclose(found_N[inside_N], figures_KN2[:, inside_N, 0].mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(errors_N[inside_N], np.exp(np.log(figures_KN2[:, inside_N, 1]).mean(axis=0)), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
