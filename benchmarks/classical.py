@@ -29,7 +29,7 @@ import torch
 from classical_scenes import LARGEST_SIGMA_PIXELS, SCENES, judges, lessons, more_lessons, scaled
 from machine import describe
 
-from gkm.classical import METHODS, Method, ebdb, jnb, luminance, restore_by_map, sigma_map
+from gkm.classical import METHODS, ebdb, jnb, luminance, restore_by_map, sigma_map
 from gkm.classical.around import cell_features, middles
 from gkm.classical.edges import consistent_edges
 from gkm.classical.learning import learn, mean_of
