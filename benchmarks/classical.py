@@ -133,16 +133,6 @@ def time_methods(methods: Sequence[Estimator]) -> None:
         )
 
 
-def time_published_dmenet() -> None:
-    """Prints seconds of the map of a large photograph by a DMENet of the published size."""
-    find, photo = mapping(DMENet(DMENetConfig.paper())), large()
-    begin = time.perf_counter()
-    find(photo)
-    seconds = time.perf_counter() - begin
-    megapixels = photo[..., 0].size / 1e6
-    print(f"DMENet as published, untrained: map {seconds:.1f} s, {seconds / megapixels:.1f} s a megapixel")
-
-
 def seconds_of(method: Estimator, photo: Array) -> tuple[float, float]:
     """Of the map and of the deconvolution."""
     times = [time.perf_counter()]
@@ -234,9 +224,9 @@ def main() -> None:
     methods = estimators(given.dmenet)
     compare(given.scenes, methods)
     print()
-    time_methods(methods)
-    if given.dmenet:
-        time_published_dmenet()
+    torch.set_num_threads(1)
+    untrained = mapping(DMENet(DMENetConfig.paper()))
+    time_methods([*methods, Estimator("dmenet", "DMENet as published, untrained", untrained)])
     if given.figure:
         draw(given.figure)
 

@@ -171,12 +171,34 @@ def _fit(
     heard = [*callbacks, Patience(60 * group.patience_minutes), remains]
     run = train.RunConfig(name=name, storage_path=str(folder), failure_config=failures, callbacks=heard)
     trainer = TorchTrainer(_worker, train_loop_config=settings, scaling_config=scaling, run_config=run)
+    _coordinate_from_head()
     try:
         failure: Exception | None = trainer.fit().return_value
     finally:
         with suppress(RayError, RuntimeError):  # of a cluster that is gone
             remains.clear()  # a controller that was killed could not
     return failure
+
+
+def _coordinate_from_head() -> None:
+    """Start the actor through which Ray Train asks for nodes on the head, unless it is there.
+
+    It outlives every training. Ray Train would start it on this node, which then would never be idle again, and no
+    autoscaler would remove it.
+    """
+    import ray
+    from ray._common.constants import HEAD_NODE_RESOURCE_NAME
+    from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import _AutoscalingCoordinatorActor
+
+    name = "AutoscalingCoordinator"
+    ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_AutoscalingCoordinatorActor).options(
+        name=name,
+        namespace=name,
+        get_if_exists=True,
+        lifetime="detached",
+        resources={HEAD_NODE_RESOURCE_NAME: 0.001},
+        scheduling_strategy="DEFAULT",
+    ).remote()
 
 
 def await_room(group: WorkerGroup) -> None:
