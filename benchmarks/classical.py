@@ -10,7 +10,7 @@ The peer of a map is the constant that errs least: the median of the true sigmas
 are those of `classical_scenes.py`. Gains are in dB of PSNR over the blurred photograph, with the estimated map and with
 the true one, which is the most that this deconvolution can give; beside them the smallest gain. Seconds are of a
 photograph of 1680 x 1120 pixels, beside those that Table 1 of GKMNet's paper has for the authors' programs on an Intel
-i5-9600KF. With --dmenet the map of an untrained DMENet of the published size is timed, too.
+i5-9600KF; of DMENet by an untrained one of the published size.
 """
 
 from __future__ import annotations
