@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gkm.errors import InputError
-from pipelines.terminal.command import progress, run, say, show
+from pipelines.terminal.command import run, say, show
 from pipelines.terminal.options import (
     CACHE,
     CACHE_LIMIT,
@@ -93,6 +93,7 @@ def main(
     from gkm.scoring.subjects import find_subjects
     from gkm.storage import absolute, join
     from gkm.tracking import open_tracking
+    from pipelines.terminal.lines import announced
 
     conditions, sigmas = _conditions(split, protocol, seed), _sigmas(noise, tables)
     places = _places([named(text) for text in data or [str(workspace / "data" / "sample")]], tables)
@@ -113,14 +114,14 @@ def main(
     if dry_run:
         _show_plan(planned, folder, conditions)
         return
-    with progress() as bar:
+    with announced("scoring photographs", aside=True) as watch:
         found = evaluate_models(
             request,
             planned,
             folder,
             tracking,
             cache=node_cache(cache, cache_limit, workspace),
-            watch=lambda label, photos: bar.track(photos, description=label),
+            watch=watch,
         )
     for table in found.tables:
         show(_as_rich(table))

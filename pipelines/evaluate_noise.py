@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.terminal.command import progress, run, say, show
+from pipelines.terminal.command import run, say, show
 from pipelines.terminal.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, node_cache
 
 
@@ -43,9 +43,10 @@ def main(
     from gkm.scoring.noise import SIGMAS_8BIT, study_noise
     from gkm.storage import absolute, join
     from gkm.tracking import open_tracking
+    from pipelines.terminal.lines import announced
 
     tracking = open_tracking(workspace, tracking_uri)
-    with progress() as bar:
+    with announced("scoring noisy test photographs", aside=True) as watch:
         study = study_noise(
             tracking,
             absolute(data or workspace / "data" / "sample"),
@@ -54,7 +55,7 @@ def main(
             sigmas_8bit=sigma or SIGMAS_8BIT,
             seed=seed,
             cache=node_cache(cache, cache_limit, workspace),
-            watch=lambda label, photos: bar.track(photos, description=label),
+            watch=watch,
         )
     table = Table(title=f"{study.subject.label} on {study.photographs} test photographs, seed {seed}")
     for heading in ("sigma", "PSNR", "blurred", "gain", "SSIM", "blurred", "LPIPS", "blurred"):

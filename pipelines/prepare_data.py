@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from gkm.errors import InputError
-from pipelines.terminal.command import progress, run, say
+from pipelines.terminal.command import run, say
 from pipelines.terminal.options import DEFAULT_WORKSPACE, WORKSPACE
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ def main(
     from gkm.data.preparation.leaks import parse_leaks
     from gkm.data.preparation.preparation import outlook, prepare
     from gkm.data.preparation.sources import choose_source
+    from pipelines.terminal.lines import counted
 
     if verify is not None:
-        with progress() as bar:
-            task = bar.add_task("reading shards", total=None)
-            say(verified(verify, lambda pairs: bar.advance(task, pairs)))
-        return
+        with counted("reading shards") as advance:
+            found = verified(verify, advance)
+        return say(found)
     if out is None and source != "sample":
         raise InputError(f"--source {source}: needs a place for the data set; give --out FOLDER")
     out = out or str(workspace / "data" / "sample")
@@ -88,9 +88,8 @@ def main(
     if dry_run:
         return say(f"{out}: {outlook(chosen, out, overwrite, allowed)}")
 
-    with progress() as bar, _workers(workers, ray) as runner:
-        task = bar.add_task("preparing photographs", total=len(chosen.items))
-        done = prepare(chosen, out, overwrite, allowed, runner, lambda pairs: bar.advance(task, pairs))
+    with counted("preparing photographs", len(chosen.items)) as advance, _workers(workers, ray) as runner:
+        done = prepare(chosen, out, overwrite, allowed, runner, advance)
     outcome = "already there, nothing to do:" if done.already_there else "prepared"
     for line in (*done.warnings(), f"{outcome} {chosen.counts()}, fingerprint {done.manifest.fingerprint}"):
         say(f"{out}: {line}")

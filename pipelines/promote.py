@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gkm.errors import InputError
-from pipelines.terminal.command import progress, run, say
+from pipelines.terminal.command import run, say
 from pipelines.terminal.options import CACHE, CACHE_LIMIT, DEFAULT_WORKSPACE, TRACKING_URI, WORKSPACE, node_cache
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def main(
     from gkm.registry.webhook import parse
     from gkm.storage import absolute
     from gkm.tracking import open_tracking
+    from pipelines.terminal.lines import announced
 
     hook, limits = parse(webhook) if webhook else None, read_gates(gates)
     tracking = open_tracking(workspace, tracking_uri)
@@ -84,7 +85,7 @@ def main(
         say(f"{REGISTERED_NAME} version {change.champion} {verb} champion again, in place of {change.withdrawn}")
         return _tell(hook, change.event)
     places = data or [own_data(tracking, version or "challenger") or str(workspace / "data" / "sample")]
-    with progress() as bar:
+    with announced("scoring test photographs", aside=True) as watch:
         result = promote(
             tracking,
             [absolute(place) for place in places],
@@ -94,7 +95,7 @@ def main(
             dry_run=dry_run,
             again=again,
             override=override,
-            watch=lambda label, photos: bar.track(photos, description=f"scoring {label}"),
+            watch=watch,
         )
     _show(result)
     if not result.promoted:

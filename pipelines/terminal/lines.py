@@ -59,10 +59,11 @@ class Lines:
 
 
 @contextmanager
-def announced(text: str) -> Iterator[Watch]:
+def announced(text: str, *, aside: bool = False) -> Iterator[Watch]:
     """Says what goes on outside a study, and that it still does, for the length of a `with` block.
 
-    Gives a function (label, items) that passes items on and shows how many of them are through.
+    Gives a function (label, items) that passes items on and shows how many of them are through. Without a terminal
+    lines are on standard output; with `aside` on standard error, and none of what takes less than half a minute.
     """
     with progress() as bar:
         bar.add_task(text, total=None)
@@ -78,6 +79,28 @@ def announced(text: str) -> Iterator[Watch]:
             yield item
         where = text
 
-    with Lines(lambda: f"{where}, {duration(time.monotonic() - began)} so far") as lines:
-        lines.say(text)
+    console = Console(stderr=True, highlight=False) if aside else None
+    with Lines(lambda: f"{where}, {duration(time.monotonic() - began)} so far", console) as lines:
+        if not aside:
+            lines.say(text)
         yield track
+
+
+@contextmanager
+def counted(text: str, total: int | None = None) -> Iterator[Callable[[int], object]]:
+    """The same, aside, for what is counted; gives a function to tell how many more, out of `total`, are through."""
+    with progress() as bar:
+        task = bar.add_task(text, total=total)
+        if bar.console.is_terminal:
+            yield lambda more: bar.advance(task, more)
+            return
+    began, done = time.monotonic(), 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+
+    of_all = "" if total is None else f" of {total}"
+    console = Console(stderr=True, highlight=False)
+    with Lines(lambda: f"{text}: {done}{of_all}, {duration(time.monotonic() - began)} so far", console):
+        yield advance

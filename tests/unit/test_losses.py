@@ -7,7 +7,7 @@ from skimage.metrics import structural_similarity
 
 from gkm.config import OptimConfig
 from gkm.losses import cost_name, learning_rate_at, multi_scale_loss, shrink_to, ssim_loss
-from gkm.networks.gkmnet.gkmnet import pyramid
+from gkm.networks.ops.pyramid import pyramid
 
 
 def runs(schedule, epochs):

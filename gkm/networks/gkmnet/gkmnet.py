@@ -12,15 +12,15 @@ from typing import Self
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gkm.config import GKMNetConfig
 from gkm.errors import InputError
 from gkm.networks.gkmnet.folding import fold
 from gkm.networks.gkmnet.gcm import GaussianConvolution, gaussian_convolution
-from gkm.networks.gkmnet.sram import SRAM, STRIDE, AttentionPredictionUnit, AttentiveBlock, start_xavier
+from gkm.networks.gkmnet.sram import SRAM, AttentionPredictionUnit, AttentiveBlock, start_xavier
 from gkm.networks.network import Network, check_size
 from gkm.networks.ops.conv_lstm import State
+from gkm.networks.ops.pyramid import STRIDE, doubled, pyramid
 
 
 class Block(nn.Module):
@@ -120,9 +120,9 @@ class GKMNet(Network):
         state: State | None = None
         for scale, y in enumerate(images_B3HW):
             if x is not None:
-                x = upsample(x)
+                x = doubled(x)
             if state is not None:
-                state = upsample(state[0]), upsample(state[1])
+                state = doubled(state[0]), doubled(state[1])
             window = self.window_at(scale)
             for iteration in range(self.config.iterations_per_scale):
                 block = self.blocks[iteration % len(self.blocks)]
@@ -161,23 +161,3 @@ class GKMNet(Network):
         they are given.
         """
         return fold(self, dtype)
-
-
-def pyramid(image_B3HW: Tensor, num_scales: int) -> list[Tensor]:
-    """Versions of an image from coarse to fine by bilinear halving.
-
-    The image is first extended at the bottom and the right, by repeating its last row and column, until the coarsest
-    version suits the encoder. (Zeros there would leak into the pooled rows and columns of the triplet attention.)
-    """
-    multiple = STRIDE << (num_scales - 1)
-    height, width = image_B3HW.shape[-2:]
-    bottom, right = -height % multiple, -width % multiple
-    images = [functional.pad(image_B3HW, (0, right, 0, bottom), mode="replicate") if bottom or right else image_B3HW]
-    for _ in range(num_scales - 1):
-        images.append(functional.interpolate(images[-1], scale_factor=0.5, mode="bilinear", antialias=True))
-    return images[::-1]
-
-
-def upsample(x_BCHW: Tensor) -> Tensor:
-    """Twice as high and wide, bilinearly."""
-    return functional.interpolate(x_BCHW, scale_factor=2, mode="bilinear", align_corners=False)

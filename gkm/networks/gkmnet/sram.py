@@ -12,9 +12,6 @@ from gkm.networks.ops.attention import TripletAttention
 from gkm.networks.ops.conv_lstm import ConvLSTM, State
 from gkm.networks.ops.convolution import Conv3x3
 
-STRIDE = 4
-"""Heights and widths must be multiples of this: two encoder blocks halve them."""
-
 
 class ConvNorm(nn.Module):
     """Convolution (3x3, or transposed 2x2), batch norm."""
@@ -117,7 +114,7 @@ class SRAM(nn.Module):
     ) -> tuple[Tensor, State | None]:
         """2K coefficient maps [B, 2K, H, W] (for y first, then for x), and the next state at half the size.
 
-        With `window`, a multiple of STRIDE, attention pools over windows of that many pixels.
+        With `window`, a multiple of `STRIDE`, attention pools over windows of that many pixels.
         """
         # Convolutions of few channels run fastest with the channels last; the products of (9) want them first again.
         image = blurred_B3HW.to(self.dtype).contiguous(memory_format=torch.channels_last)

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gkm.networks.gkmnet.gkmnet import Block, GKMNet, ImageBlock, pyramid, upsample
+from gkm.networks.gkmnet.gkmnet import Block, GKMNet, ImageBlock
 from gkm.networks.gkmnet.pools import HALO_ROWS, Pools, with_halo, within
 from gkm.networks.gkmnet.sram import SRAM, AttentiveBlock, ConvNorm
 from gkm.networks.network import check_size
 from gkm.networks.ops.conv_lstm import State
+from gkm.networks.ops.pyramid import doubled, pyramid
 
 STRIP_NUMBERS = 12_000_000
 """Numbers in one strip of features, about 50 MB."""
@@ -67,7 +68,7 @@ class Strips:
         if height == self.height:
             return self.take(rows, last_use=True)
         near = with_halo(_scaled(rows, 0.5), self.height, 1)
-        return upsample(self.take(near, last_use=True))[:, :, within(rows, _scaled(near, 2))]
+        return doubled(self.take(near, last_use=True))[:, :, within(rows, _scaled(near, 2))]
 
 
 StripState = tuple[Strips, Strips]

@@ -20,10 +20,8 @@ from gkm.config.srn import SRNConfig
 from gkm.losses import multi_scale_loss
 from gkm.networks.network import Network, Progress, check_size
 from gkm.networks.ops.conv_lstm import ConvLSTM, State
-from gkm.networks.ops.extension import extended
+from gkm.networks.ops.pyramid import STRIDE, doubled, pyramid
 
-STRIDE = 4
-"""Heights and widths must be multiples of this at every scale: the encoder halves them twice."""
 KERNEL_SIZE = 5
 """Of all convolutions but the transposed ones and those of the Conv-LSTM."""
 
@@ -133,19 +131,6 @@ def coarse_to_fine(
         shrink = 2 ** (num_scales - 1 - scale)
         results.append(before[..., : -(-height // shrink), : -(-width // shrink)])
     return results
-
-
-def pyramid(image_B3HW: Tensor, num_scales: int) -> list[Tensor]:
-    """Versions of an image from coarse to fine by bilinear (antialiased) halving; it is extended first to suit."""
-    images = [extended(image_B3HW, STRIDE << (num_scales - 1))]
-    for _ in range(num_scales - 1):
-        images.append(functional.interpolate(images[-1], scale_factor=0.5, mode="bilinear", antialias=True))
-    return images[::-1]
-
-
-def doubled(x_BCHW: Tensor) -> Tensor:
-    """Twice as high and wide, bilinearly."""
-    return functional.interpolate(x_BCHW, scale_factor=2, mode="bilinear")
 
 
 def start_xavier(body: EncoderDecoder, *, residual: bool) -> None:

@@ -7,7 +7,8 @@ from torch.nn import functional
 from gkm.config import ModelConfig
 from gkm.errors import InputError
 from gkm.losses import multi_scale_loss
-from gkm.networks.gkmnet.gkmnet import GKMNet, pyramid
+from gkm.networks.gkmnet.gkmnet import GKMNet
+from gkm.networks.ops.pyramid import pyramid
 
 SMALL = {"max_kernel_size": 5, "num_kernels": 3, "num_scales": 2, "width": 2}
 ARMS = {

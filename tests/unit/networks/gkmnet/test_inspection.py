@@ -5,8 +5,9 @@ import torch
 
 from gkm.config import ModelConfig
 from gkm.losses import multi_scale_loss
-from gkm.networks.gkmnet.gkmnet import GKMNet, pyramid
+from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.networks.gkmnet.inspection import kernels, trace
+from gkm.networks.ops.pyramid import pyramid
 
 SMALL = {"max_kernel_size": 5, "num_kernels": 3, "num_scales": 3, "width": 2}
 OFFICIAL = {
