@@ -72,7 +72,8 @@ def test_the_frontiers_networks_cost_the_same_for_each_pixel() -> None:
     for arm, values in space.settings.items():
         with torch.device("meta"):
             macs[arm] = measure(build(space.config(values).model), 64, 96).macs
-    assert {space.config(values).model.kind for values in space.settings.values()} == set(network_kinds())
+    kinds = {space.config(values).model.kind for values in space.settings.values()}
+    assert kinds == set(network_kinds()) - {"dmenet"}, "what DMENet learns is a map"
     assert all(0.9 < found / macs["GKMNet"] < 1.1 for found in macs.values()), macs
 
 
