@@ -98,9 +98,8 @@ def main(
     conditions, sigmas = _conditions(split, protocol, seed), _sigmas(noise, tables)
     places = _places([named(text) for text in data or [str(workspace / "data" / "sample")]], tables)
     tracking = open_tracking(workspace, tracking_uri)
-    wanted: list[tuple[str | None, str | None]] = [named(text) for text in model or []]
-    if not wanted and not tables:
-        wanted = [(None, None)]
+    default: list[tuple[str | None, str | None]] = [] if tables else [(None, None)]
+    wanted = [named(text) for text in model or []] or default
     request = Request(
         subjects=find_subjects(tracking, wanted, window or []),
         places=places,

@@ -186,7 +186,7 @@ def _grads_by_convolutions(
         gamma_grad = (above_B3KHW * z_B3KHW).sum(1)
         omega_grad = torch.einsum("bohw,bkhw,bckhw->ock", upstream_B3HW, gamma, z_B3KHW)
         # Taps are symmetric, so the adjoint of a filter is the filter.
-        # In order, since oneDNN takes minutes for a few maps in bfloat16 with their channels last.
+        # In order, as in `filtered`.
         of_maps = (above_B3KHW * gamma[:, None]).flatten(1, 2).contiguous()
         own_taps = taps_JM[places_3K.flatten()]
         columns = functional.conv2d(of_maps, own_taps[:, None, :, None], padding=(reach, 0), groups=count)

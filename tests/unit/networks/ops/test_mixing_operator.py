@@ -95,6 +95,14 @@ def test_is_the_weighted_sum_with_its_gradients(config, size, batch, dtype):
         assert_close(grad, expected)
 
 
+def test_convolutions_take_images_with_their_channels_last():
+    """On processors with instructions for bfloat16 oneDNN took minutes for a single one."""
+    module, (image, gamma, omega) = given(ModelConfig(max_kernel_size=21, num_kernels=1), (35, 37), torch.bfloat16)
+    given_alike = (image, image.detach().contiguous(memory_format=torch.channels_last))
+    one, other = (in_tiles(module, each.detach(), gamma, omega) for each in given_alike)
+    assert torch.equal(one, other)
+
+
 @pytest.mark.usefixtures("either_way")
 def test_several_sets_of_maps_are_added_up_and_only_what_is_wanted_is_computed():
     module, (image, gamma, omega) = given(ModelConfig(max_kernel_size=5, num_kernels=2), (8, 9), torch.float32)
