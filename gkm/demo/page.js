@@ -41,7 +41,9 @@ const show = async (result) => {
 
 const send = async (file) => {
   const mine = ++turn;
-  if (limits !== null && file.size > limits.mostBytes) {
+  await ready; // a photograph may be chosen before the server has said which models there are
+  if (mine !== turn || limits === null) return;
+  if (file.size > limits.mostBytes) {
     say(`${file.name}: is larger than ${limits.mostBytes / 1e6} MB; choose a smaller one`, true);
     return;
   }
@@ -85,4 +87,4 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
     }
   });
 }
-loadChoices().catch((error) => say(error.message, true));
+const ready = loadChoices().catch((error) => say(error.message, true));
