@@ -14,9 +14,10 @@ from gkm.networks.network import InsideView
 def view(network: DMENet, blurred_13HW: Tensor) -> InsideView:
     """The map of one photograph's blur, and the photograph restored by it."""
     copied = network.for_inference()
+    sigmas_11HW = copied.sigmas(blurred_13HW)
     return InsideView(
-        results_3HW=[copied(blurred_13HW)[-1][0]],
-        maps_KHW=copied.sigmas(blurred_13HW)[0],
+        results_3HW=[copied.deconvolved(blurred_13HW, sigmas_11HW)[0]],
+        maps_KHW=sigmas_11HW[0],
         map_names=["σ"],
         maps_note="of its maps, which is the only one: the blur at every pixel, as sigma of a Gaussian in pixels",
     )
