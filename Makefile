@@ -5,7 +5,8 @@ STAMP := .venv/.installed
 RUNS := runs
 SAMPLE := $(RUNS)/data/sample
 # Tests run in processes of one thread each, the default ones in three: much of their time is the start of others. The tests of a file share its fixtures; integration comes first.
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --dist loadscope --no-loadscope-reorder
+# A process that dies ends the run with the name of its test (replaced, it leaves xdist waiting for ever), and so does one that hangs where no signal is heard.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest --dist loadscope --no-loadscope-reorder --max-worker-restart 0 -o faulthandler_timeout=1300 -o faulthandler_exit_on_timeout=true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep tables test test-all soak soak-groups soak-road soak-stack soak-autoscaler lint bench-loader bench-search bench-orchestration bench-driver mlflow check-cluster cluster cluster-stop stack stack-status stack-stop audit clean
