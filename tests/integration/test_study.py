@@ -1,26 +1,32 @@
 """Studies on real Ray, Optuna and MLflow: from a search space to trials that end, are confirmed and grow in number."""
 
+import gc
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 
 from gkm.config import DataConfig, LossConfig, ModelConfig, TrainingConfig, TrialConfig
 from gkm.errors import InputError
+from gkm.study.decisions.conductor import Conductor
 from gkm.study.design.budget import Budget
-from gkm.study.design.grid import Arms
+from gkm.study.design.grid import Arms, Grid
 from gkm.study.design.space import Choice, SearchSpace
+from gkm.study.execution.executor import execute
 from gkm.study.execution.run import Outcome, Study, Unwatched, find_finished, run_study
 from gkm.study.execution.session import start_ray
-from gkm.study.record.record import RecordPlace, load_study
+from gkm.study.execution.trial_process import Job
+from gkm.study.record.record import RecordPlace, create_record, load_study
 from gkm.study.record.results import StudyResults
 from gkm.tracking import open_tracking
 from gkm.training.checkpoint import load_weights
+from gkm.training.selection import Selection
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -207,6 +213,36 @@ def test_a_diverged_trial_fails_with_its_reason_and_the_study_goes_on(make: Call
 def test_an_unknown_study_lists_those_that_exist(first: tuple[Study, Outcome, list[str]]) -> None:
     with pytest.raises(InputError, match=r"study missing: is not on record in .* \(there: .*first"):
         load_study(first[0].record, "missing")
+
+
+def test_the_driver_forgets_trials_that_have_ended(ray_session: None, tmp_path: Path) -> None:
+    """What Ray Tune keeps of each trial, 50 to 150 KB, would fill the memory of a driver of thousands."""
+    from ray.tune.experiment import Trial
+
+    design = Grid({"model.num_kernels": Choice(3, 5)}, base=BASE, seeds=(0, 1, 2))
+    facts = {"base": BASE.model_dump(mode="json"), "budget": design.limits.to_json(), "folder": str(tmp_path)}
+    record = create_record(RecordPlace(str(tmp_path)), "many", objectives=design.objectives, facts=facts)
+    most = 0
+
+    def brief(config: dict[str, Any], job: Job) -> None:
+        from ray import tune
+
+        if config["assignment"].count('"num_kernels": 5'):
+            raise ValueError("no such thing")
+        for epoch in range(1, 5):
+            tune.report({"epoch": epoch, "val/psnr": 30.0, "best/val/psnr": 30.0, "time": 0.0})
+
+    def look() -> None:
+        nonlocal most
+        gc.collect()
+        most = max(most, sum(type(thing) is Trial for thing in gc.get_objects()))
+
+    with record.held():
+        job = Job(data="", folder=str(tmp_path), record_id=record.id, selection=Selection())
+        execute(Conductor(record, design), job, train=brief, on_tick=look)
+    ended = [trial.status for trial in record.results().trials]
+    assert (ended.count("finished"), ended.count("failed")) == (3, 3)
+    assert 1 <= most <= 6  # of twelve, for what fails is tried again: two that run, two that wait, and what ended last
 
 
 @pytest.mark.slow

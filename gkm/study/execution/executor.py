@@ -1,12 +1,13 @@
 """A conductor's decisions in, trials trained by Ray Tune out. The only code of a study that knows Ray.
 
 Tune gets trials, places them on the cluster, carries their reports, and forgets: its own state lies in a temporary
-folder and is never read again.
+folder and is never read again, it writes no logs of its own, and trials that have ended are taken out of its memory.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
@@ -33,6 +35,8 @@ GRACE_SECONDS = 20.0
 
 After `gkm.study.execution.trial_process.GRACE_SECONDS` of it they leave within their epoch, with a checkpoint."""
 _SCRATCH = "gkm-tune-"
+_QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
+"""Tune reads them when it starts."""
 
 
 def execute(
@@ -70,7 +74,7 @@ def execute(
                 verbose=0,
                 stop=_Stopper(bridge),
                 failure_config=tune.FailureConfig(max_failures=0),
-                callbacks=[_Ticker(bridge)],
+                callbacks=[_Ticker(bridge), _Silence()],
             ),
         )
         try:
@@ -102,6 +106,8 @@ class _Bridge:
         self.started: set[str] = set()
         self.trouble: BaseException | None = None
         self.stopping_since: float | None = None
+        self.controller: Any = None
+        """Tune's, once it has a trial."""
 
     def __deepcopy__(self, memo: object) -> _Bridge:
         return self
@@ -166,6 +172,9 @@ class _Scheduler(FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         self._bridge = bridge
 
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self._bridge.controller = tune_controller
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         number = self._bridge.numbers[trial.trial_id]
         conductor, goes_on = self._bridge.conductor, False
@@ -201,22 +210,45 @@ class _Ticker(tune.Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._bridge.started.discard(trial.trial_id)
-        _forget_statistics(trial)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        _forget_statistics(trial)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._bridge.controller is not None:
+            _forget_ended(self._bridge.controller)
         if iteration == 0 and self._bridge.interrupts is not None:
             self._bridge.interrupts.install()  # Tune has just put its own handler there
         with self._bridge.guarded():
             self._bridge.on_tick()  # a lost session is no Exception, and passes
 
 
-def _forget_statistics(trial: Any) -> None:
-    """Tune keeps averages of every metric of every trial, twice, some 100 KB each; nobody asks for them here."""
-    trial.run_metadata.metric_analysis = {}
-    trial.run_metadata.metric_n_steps = {}
+class _Silence(TrialProgressCallback):  # type: ignore[misc]
+    """In the place of what Tune adds otherwise: lines about each trial, put together, not printed, never forgotten."""
+
+    def on_trial_result(self, *args: Any, **info: Any) -> None:
+        pass
+
+    def on_trial_error(self, *args: Any, **info: Any) -> None:
+        pass
+
+    def on_trial_complete(self, *args: Any, **info: Any) -> None:
+        pass
+
+
+def _forget_ended(controller: Any) -> None:
+    """Takes trials that have ended, but the newest, out of Tune's memory, where each takes 40 to 100 KB.
+
+    Their settings, their results, averages of every metric (twice) and the text of all that stay there to the end of a
+    study, although the record has what became of them.
+    """
+    trials = controller.get_trials()
+    ended = [trial for trial in trials if trial.is_finished() and trial not in controller._trial_to_actor]
+    if len(ended) < 2:
+        return
+    forgotten = set(ended[:-1])
+    trials[:] = [trial for trial in trials if trial not in forgotten]
+    for name in ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache"):
+        getattr(controller, name).difference_update(forgotten)
+    for trial in forgotten:
+        controller._trial_metadata.pop(trial.trial_id, None)
 
 
 class _Stopper(Stopper):  # type: ignore[misc]
@@ -232,13 +264,19 @@ class _Stopper(Stopper):  # type: ignore[misc]
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps Tune's own log of trial errors back: the conductor says what became of each."""
+    """Keeps Tune's own lines about trials back, for the conductor says what became of each, and its result files."""
     names = ("ray.tune.execution.tune_controller", "ray.tune.execution.experiment_state", "ray.tune.tune")
-    before = {name: logging.getLogger(name).level for name in names}
+    levels = {name: logging.getLogger(name).level for name in names}
+    variables = {name: os.environ.get(name) for name in _QUIET}
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    os.environ.update(_QUIET)
     try:
         yield
     finally:
-        for name, level in before.items():
+        for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+        for name, value in variables.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value

@@ -1,6 +1,7 @@
 """Photographs restored by a network: the pixels of `restore_image`, and all that the photograph had beside them."""
 
-import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -84,13 +85,36 @@ def test_a_photograph_that_does_not_fit_into_memory_is_said(network: Network, mo
         patched.setattr(restoring, "restorer", lambda network: fail)
         with pytest.raises(InputError, match="its 52x41 pixels do not fit into memory; scale it down, or choose"):
             restore(network, photograph())
-    large = photograph(height=1500, width=2000)  # so large that its tensors take no memory that was used before
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    with monkeypatch.context() as patched:
-        patched.setattr(memory, "available_bytes", lambda: 2_000_000)
-        with pytest.raises(InputError, match="its 2000x1500 pixels do not fit into memory"):
-            restore(network, large)
-    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+LITTLE_MEMORY = """
+import resource
+import numpy as np
+import torch
+from gkm.config import ModelConfig
+from gkm.errors import InputError
+from gkm.networks import build
+from gkm.restoration import memory
+from gkm.restoration.photograph import Photograph
+from gkm.restoration.restoring import restore
+
+torch.set_num_threads(1)
+network = build(ModelConfig(max_kernel_size=5, num_kernels=3, num_scales=2, width=2))
+before = resource.getrlimit(resource.RLIMIT_DATA)
+memory.available_bytes = lambda: 20_000_000
+try:
+    restore(network, Photograph(rgb_HW3=np.zeros((1500, 2000, 3), np.uint8), kind="TIFF"))
+except InputError as error:
+    print(error)
+assert resource.getrlimit(resource.RLIMIT_DATA) == before
+"""
+
+
+def test_an_allocation_beyond_what_is_left_fails_and_is_said() -> None:
+    """In a process of its own, for a limit holds for all that a process does."""
+    done = subprocess.run([sys.executable, "-c", LITTLE_MEMORY], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "its 2000x1500 pixels do not fit into memory" in done.stdout
 
 
 def test_what_is_left_is_that_of_the_container_if_that_is_less(monkeypatch, tmp_path: Path) -> None:

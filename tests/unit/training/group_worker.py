@@ -6,6 +6,7 @@ FOLDER/task.json names the data set and, for every run, the settings that differ
 import copy
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,9 @@ def main(rank: int, size: int, folder: Path) -> None:
         results[name] = trained(config, task["data"], context, task["cache"], after)
     (folder / f"{rank}.json").write_text(json.dumps(results))
     torch.distributed.destroy_process_group()
+    # Python's end would now and then be an abort: a thread of gloo's may still hold a tensor (pytorch/pytorch#179291).
+    sys.stdout.flush(), sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
