@@ -197,7 +197,9 @@ class TrialConfig(Settings):
             if not field or section not in nested:
                 raise InputError(f"{source}: {_no_setting(key, kind)}")
             nested[section][field] = value
-        return type(self).from_dict(nested, source=source)
+        found = type(self).from_dict(nested, source=source)
+        # Thousands of trials of a study differ in a section or two: the others are one object.
+        return found.model_copy(update={name: own for name, own in self if getattr(found, name) == own})
 
     def with_assignments(self, assignments: Sequence[str]) -> Self:
         """These settings with "key=value" texts applied (values are JSON, or else plain text)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Set
 from dataclasses import dataclass, field
@@ -243,7 +244,11 @@ class RecordView:
             if "seed" in attributes:
                 values["training.seed"] = attributes["seed"]
             config = self.base.with_values(values, source=self.address) if values else self.base
-        history = [attributes[key] for key in sorted(attributes) if key.startswith(EPOCH)]
+        history = []
+        for key in sorted(key for key in attributes if key.startswith(EPOCH)):
+            # Their names, read anew with every report, are half of the memory that a trial takes.
+            attributes[key] = {sys.intern(name): value for name, value in attributes[key].items()}
+            history.append(attributes[key])
         self._kept[frozen.number] = Kept(frozen, config, history)
         self._last = max(self._last, frozen.number)
         self._trained[frozen.number] = self.epochs(frozen.number)
