@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from gkm.errors import InputError
+from gkm.study.record.away import wait_where_away
 from gkm.study.record.lease import DatabaseLease, FileLease, LeaseStore
 
 _SUFFIX = ".journal"
@@ -135,13 +136,16 @@ def _database(url: str) -> RDBStorage:
 
         try:
             with warnings.catch_warnings(action="ignore"):
-                _databases[url] = RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+                store = RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
         except Exception as error:
             reason = redacted(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
             raise InputError(
                 f"{redacted(url)}: the record's database cannot be opened ({reason}); correct --record, "
                 "or leave it out to keep the record in the workspace"
             ) from None
+        if store.engine.dialect.name != "sqlite":
+            wait_where_away(store.engine, redacted(url))  # from now on: a wrong address or password is said at once
+        _databases[url] = store
     return _databases[url]
 
 
