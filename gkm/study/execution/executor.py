@@ -1,13 +1,12 @@
 """A conductor's decisions in, trials trained by Ray Tune out. The only code of a study that knows Ray.
 
 Tune gets trials, places them on the cluster, carries their reports, and forgets: its own state lies in a temporary
-folder and is never read again, it writes no logs of its own, and trials that have ended are taken out of its memory.
+folder and is never read again, and trials that have ended are taken out of its memory.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 import threading
 import time
@@ -35,8 +34,6 @@ GRACE_SECONDS = 20.0
 
 After `gkm.study.execution.trial_process.GRACE_SECONDS` of it they leave within their epoch, with a checkpoint."""
 _SCRATCH = "gkm-tune-"
-_QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"}
-"""Tune reads them when it starts."""
 
 
 def execute(
@@ -264,19 +261,13 @@ class _Stopper(Stopper):  # type: ignore[misc]
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps Tune's own lines about trials back, for the conductor says what became of each, and its result files."""
+    """Keeps Tune's own log of trial errors back: the conductor says what became of each."""
     names = ("ray.tune.execution.tune_controller", "ray.tune.execution.experiment_state", "ray.tune.tune")
-    levels = {name: logging.getLogger(name).level for name in names}
-    variables = {name: os.environ.get(name) for name in _QUIET}
+    before = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    os.environ.update(_QUIET)
     try:
         yield
     finally:
-        for name, level in levels.items():
+        for name, level in before.items():
             logging.getLogger(name).setLevel(level)
-        for name, value in variables.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
