@@ -34,6 +34,8 @@ class Patient:
         self._address, self._clock, self._sleep = address, clock, sleep
         self._lock = threading.Lock()
         self._waiting = 0
+        self._has_given_up = False
+        """Whether patience ended since the last connection: what is tried then, such as a lease given back, fails."""
 
     def __call__(self, dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
         """A new connection; raises what the last try raised once they have lasted too long."""
@@ -41,9 +43,12 @@ class Patient:
         try:
             while True:
                 try:
-                    return dialect.connect(*arguments, **options)
+                    made = dialect.connect(*arguments, **options)
+                    self._has_given_up = False
+                    return made
                 except dialect.loaded_dbapi.OperationalError:
-                    if self._clock() - began >= PATIENCE_SECONDS:
+                    if self._has_given_up or self._clock() - began >= PATIENCE_SECONDS:
+                        self._has_given_up = True
                         raise
                     if not waited:
                         waited = True

@@ -20,12 +20,12 @@ class Database:
     """Answers once `clock` has come so far."""
 
     def __init__(self, back: float) -> None:
-        self.now, self.tries, self._back = 0.0, 0, back
+        self.now, self.tries, self.back = 0.0, 0, back
         self.loaded_dbapi = SimpleNamespace(OperationalError=DownError)
 
     def connect(self, host: str, *, port: int) -> tuple[str, int]:
         self.tries += 1
-        if self.now < self._back:
+        if self.now < self.back:
             raise DownError("connection refused")
         return host, port
 
@@ -54,11 +54,21 @@ def test_one_that_answers_is_asked_once_and_nothing_is_said(caplog: pytest.LogCa
 
 
 def test_patience_ends() -> None:
-    database = Database(back=1e9)
+    """What comes after, as the lease that is given back, waits no more, until the database has answered once."""
+    database = Database(back=100)
+    connect = patient(database)
     with pytest.raises(DownError, match="connection refused"):
-        patient(database)(database, None, ["host"], {"port": 5})
+        connect(database, None, ["host"], {"port": 5})
     assert PATIENCE_SECONDS <= database.now < PATIENCE_SECONDS + 3
     assert database.tries < 50
+    ended = database.now
+    with pytest.raises(DownError):
+        connect(database, None, ["host"], {"port": 5})
+    assert database.now == ended
+    database.now = 101
+    assert connect(database, None, ["host"], {"port": 5}) == ("host", 5)
+    database.back = 110
+    assert connect(database, None, ["host"], {"port": 5}) == ("host", 5)
 
 
 def test_a_real_engine_connects_by_it(tmp_path: Any) -> None:
