@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -52,11 +52,13 @@ class Lease:
             raise LeaseLostError(f"another driver took the study over: {self._store.holder() or 'it has ended since'}")
 
     def release(self) -> None:
-        """Give the lease back."""
+        """Give the lease back; where its place does not answer it stays there as that of a holder that is gone."""
         self._ended.set()
         self._thread.join()
         if not self._lost:
-            self._store.replace(self.holder, None)
+            # What ends the study says why; this would take its place.
+            with suppress(Exception):
+                self._store.replace(self.holder, None)
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):

@@ -102,6 +102,23 @@ class LeaseContract:
             raise ZeroDivisionError
         assert store().holder() is None
 
+    def test_a_place_that_is_away_at_the_end_hides_no_reason(
+        self, store: Callable[[], LeaseStore], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(*_: object) -> bool:
+            raise OSError("connection refused")
+
+        def end() -> None:
+            with hold(own, "s"):
+                monkeypatch.setattr(own, "replace", away)
+                raise ZeroDivisionError
+
+        own = store()
+        with pytest.raises(ZeroDivisionError):
+            end()
+        monkeypatch.undo()
+        assert own.replace(own.holder(), None)
+
     @pytest.mark.usefixtures("quick_heartbeat")
     def test_the_heartbeat_goes_on_and_a_wish_to_stop_arrives_once(self, store: Callable[[], LeaseStore]) -> None:
         with hold(store(), "s") as lease:
