@@ -158,6 +158,6 @@ def explaining(address: str) -> Iterator[None]:
         raise RecordError(f"{address}: the record cannot be written ({error.strerror or error}); make room") from error
     except (optuna.exceptions.StorageInternalError, json.JSONDecodeError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0][:200]
-        is_away = isinstance(error, optuna.exceptions.StorageInternalError)
+        is_away = type(error.__cause__).__name__ == "OperationalError"  # SQLAlchemy's, which a journal does not import
         then = "; the same command goes on once it answers" if is_away else ""
         raise RecordError(f"{address}: the record cannot be used ({reason}){then}") from error

@@ -6,10 +6,12 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
 import sqlalchemy
 
 from gkm.study.record.away import PATIENCE_SECONDS, Patient, wait_where_away
+from gkm.study.record.record_place import RecordError, explaining
 
 
 class DownError(Exception):
@@ -17,7 +19,7 @@ class DownError(Exception):
 
 
 class Database:
-    """Answers once `clock` has come so far."""
+    """Answers from the time `back` on."""
 
     def __init__(self, back: float) -> None:
         self.now, self.tries, self.back = 0.0, 0, back
@@ -81,3 +83,11 @@ def test_a_real_engine_connects_by_it(tmp_path: Any) -> None:
         assert connection.execute(sqlalchemy.text("SELECT 1")).scalar() == 1
     assert time.monotonic() - began >= 0.5
     engine.dispose()
+
+
+@pytest.mark.parametrize(("kind", "helps"), [("OperationalError", True), ("DataError", False)])
+def test_only_of_one_that_does_not_answer_is_said_that_the_same_command_helps(kind: str, helps: bool) -> None:
+    cause = getattr(sqlalchemy.exc, kind)("INSERT", {}, Exception("why"))
+    with pytest.raises(RecordError) as raised, explaining("postgresql://host/studies"):
+        raise optuna.exceptions.StorageInternalError("in the commit") from cause
+    assert str(raised.value).endswith("; the same command goes on once it answers") == helps
