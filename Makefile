@@ -40,10 +40,10 @@ soak: $(STAMP) ## studies ended in every way at random moments, and run again; 3
 soak-groups: $(STAMP) ## groups of workers through the kill of each process, a full disk, lost nodes; ten minutes
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/integration/test_faults_in_groups.py -m soak -v $(PYTEST_FLAGS)
 
-soak-road: $(STAMP) ## the whole road by ray job submit on make stack, each of its doors with a wrong key, and no secret in what it leaves; ten minutes
+soak-road: $(STAMP) ## the whole road by ray job submit on make stack, each of its doors with a wrong key, and no secret in what it leaves; five minutes
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/integration/test_stack.py -m soak -v $(PYTEST_FLAGS)
 
-soak-stack: $(STAMP) ## each server of make stack killed during a study, then backup and restore; a quarter of an hour
+soak-stack: $(STAMP) ## each server of make stack killed during a study, then backup and restore; ten minutes
 	OMP_NUM_THREADS=1 $(PY) tests/soak/servers.py $(SOAK)
 
 soak-autoscaler: $(STAMP) ## sweeps on a cluster that Ray's own autoscaler grows and shrinks, through the loss of a node; a quarter of an hour

@@ -6,7 +6,7 @@ and Ray, the same study runs under another name; when a third of its epochs are 
 the undisturbed study, trial by trial: settings, seed, status, every epoch's figures, and what MLflow has. Then backup,
 a new stack with the backup's passwords, restore: the same figures.
 
-    .venv/bin/python tests/soak/servers.py                   # a quarter of an hour on two cores
+    .venv/bin/python tests/soak/servers.py                   # ten minutes on two cores
     .venv/bin/python tests/soak/servers.py --server mlflow   # one of them
 """
 

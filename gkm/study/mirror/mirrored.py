@@ -6,6 +6,7 @@ any failure. Only the driver of a study calls them.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,8 +60,8 @@ class _Run:
             id=info.run_id,
             name=info.run_name or "",
             status=info.status,
-            tags=dict(data.tags),
-            parameters=dict(data.params),
+            tags=_shared(data.tags),
+            parameters=_shared(data.params),
             metrics=dict(data.metrics),
             has_data=bool(run.inputs and run.inputs.dataset_inputs),
             is_new=is_new,
@@ -244,8 +245,8 @@ class MirroredStudy:
         every = [*new, *(Point(key, value, look.step, now) for key, value in changed.items())]
         if tags or parameters or every:
             self.tracking.log_batch(run.id, points=every, parameters=parameters, tags=tags)
-            run.tags |= tags
-            run.parameters |= parameters
+            run.tags |= _shared(tags)
+            run.parameters |= _shared(parameters)
             run.metrics |= changed
         for key in REMOVABLE_TAGS:
             if key in run.tags and key not in wanted:
@@ -265,11 +266,16 @@ class MirroredStudy:
         new = {key: value for key, value in clean(tags).items() if run.tags.get(key) != value}
         if new:
             self.tracking.set_tags(run.id, new)
-            run.tags |= new
+            run.tags |= _shared(new)
 
     def _untag(self, run: _Run, key: str) -> None:
         self.tracking.client.delete_tag(run.id, key)
         del run.tags[key]
+
+
+def _shared(texts: Mapping[str, str]) -> dict[str, str]:
+    """The same texts, each kept once in memory: most are those of many runs."""
+    return {sys.intern(key): sys.intern(text) for key, text in texts.items()}
 
 
 def _is_earlier(run: Any, facts: StudyFacts) -> bool:
