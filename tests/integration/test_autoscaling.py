@@ -40,7 +40,7 @@ SPACE = SearchSpace(
     sampler=Random(), stopping=NoStopping(), trials={TRIALS}, confirm=0,
 )
 """
-"""With higher rates rounding alone, which a group does in another order, moves epochs of so small a network by 0.1 dB."""
+"""With higher rates rounding alone, which a group does in another order, moves so small a network by 0.1 dB."""
 MOST_SECONDS = 1500
 
 

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.autograd.function import Function
 from torch.nn import functional
 
+from gkm.networks.ops import winograd
+
 
 class _Tanh(Function):
     """tanh(x) = 2 sigmoid(2x) - 1, which is several times quicker than PyTorch's tanh on a processor."""
@@ -71,7 +73,10 @@ class ConvLSTM(nn.Module):
         weight, bias = self.conv.weight * scale[:, None, None, None], self.conv.bias * scale
         if not with_state:
             weight, bias = (torch.cat((part[:c], part[2 * c :])) for part in (weight[:, : self.in_channels], bias))
-        gates = functional.conv2d(joined_BCHW, weight, bias, padding=self.conv.padding)
+        if winograd.pays(joined_BCHW, weight):
+            gates = winograd.convolve(joined_BCHW, weight, bias)
+        else:
+            gates = functional.conv2d(joined_BCHW, weight, bias, padding=self.conv.padding)
         gates = gates if gates.dtype == torch.float64 else gates.float()
         *sigmoids, last = gates.sigmoid_().chunk(3 + with_state, dim=1)
         return *sigmoids, last.mul_(2).sub_(1) if not torch.is_grad_enabled() else 2 * last - 1

@@ -1,42 +1,91 @@
-"""Features in, their 3x3 convolution out, with a quarter of the multiplications: for inference on processors.
+"""Features in, their 3x3 or 5x5 convolution out, with a fraction of the multiplications: in float32 on processors.
 
-Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, CVPR 2016): tiles of 6 x 6 pixels, and kernels, are evaluated
-at six points for each axis, multiplied there, and read back as 4 x 4 results. Both transforms are products of matrices,
-one of 36 x 36 and one of 16 x 36 numbers. Shape legend: B images, I and O channels, H x W pixels, n rows of tiles.
+Winograd's minimal filtering F(4x4, 3x3) and F(4x4, 5x5) (Lavin and Gray, CVPR 2016): tiles of 6 x 6 or 8 x 8 pixels,
+and kernels, are evaluated at as many points, multiplied there, and read back as 4 x 4 results. Each transform is a
+product of matrices. The same for gradients: that of the features is a convolution itself, that of the kernel adds up
+the products of tiles and of what comes from above. Shape legend: B images, I and O channels, H x W pixels, s x s taps
+of a kernel, t points, n rows of tiles.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional
 
 Network = TypeVar("Network", bound=nn.Module)
 
-POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
-"""Where polynomials are evaluated, beside infinity. The usual 0, 1, -1, 2, -2 round off twice as much."""
+RESULT = 4
+"""Pixels a side that a tile gives."""
+POINTS = {3: (0.0, 0.75, -0.75, 1.5, -1.5), 5: (0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0)}
+"""Where polynomials are evaluated for each axis, beside infinity, by the side of the kernel.
 
-TILE, RESULT = 6, 4
-STRIP_NUMBERS = 1_200_000
-"""Numbers of a transform that are held at a time: few enough for a cache, enough for several threads."""
-
-FEWEST_CHANNELS = 128
+Chosen for small errors: the usual 0, 1, -1, 2, -2 of a 3x3 kernel round off twice as much.
+"""
+STRIP_NUMBERS = 300_000
+"""Numbers of a transform that are held at a time: few enough for the cache of a core."""
+FEWEST_CHANNELS = {3: 128, 5: 40}
 """With fewer channels, in or out, the transforms cost more than they save."""
+FEWEST_PIXELS = 1024
+"""Of an image. With fewer nothing is gained."""
 
 
-def transforms() -> tuple[Tensor, Tensor, Tensor]:
-    """The matrices of one axis, in float64: of tiles [6, 6], of kernels [6, 3], of results [4, 6] (Toom and Cook)."""
-    points = torch.tensor(POINTS, dtype=torch.float64)
-    tiles, kernels, results = (torch.zeros(shape, dtype=torch.float64) for shape in ((6, 6), (6, 3), (4, 6)))
+def pays(x_BIHW: Tensor, weight_OIss: Tensor) -> bool:
+    """Whether `convolve` is quicker than PyTorch's convolution of stride 1 with a border of s // 2 pixels."""
+    least = FEWEST_CHANNELS.get(weight_OIss.shape[2])
+    return (
+        least is not None
+        and x_BIHW.device.type == "cpu"
+        and x_BIHW.dtype == weight_OIss.dtype == torch.float32
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        and min(weight_OIss.shape[:2]) >= least
+        and x_BIHW.shape[2] * x_BIHW.shape[3] >= FEWEST_PIXELS
+    )
+
+
+def convolve(x_BIHW: Tensor, weight_OIss: Tensor, bias_O: Tensor | None = None) -> Tensor:
+    """The convolution of stride 1 [B, O, H, W], its border of s // 2 pixels padded with zeros; s is 3 or 5."""
+    result: Tensor = _Convolve.apply(x_BIHW, weight_OIss, bias_O)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Convolve(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _filtered(x, evaluated(weight), bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        x_grad = _filtered(upstream, evaluated(weight.flip(2, 3).transpose(0, 1))) if of_x else None
+        weight_grad = weight_gradient(x, upstream, weight.shape[2]) if of_weight else None
+        return x_grad, weight_grad, upstream.sum((0, 2, 3)) if of_bias else None
+
+
+@cache
+def transforms(side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The matrices of one axis, in float64: of tiles [t, t], of kernels [t, s], of results [4, t] (Toom and Cook)."""
+    points = torch.tensor(POINTS[side], dtype=torch.float64)
+    count = len(points) + 1
+    assert count == RESULT + side - 1
+    tiles, kernels, results = (torch.zeros(rows, columns, dtype=torch.float64) for rows, columns in (
+        (count, count), (count, side), (RESULT, count),
+    ))  # fmt: skip
     for row, point in enumerate(points):
         others = torch.cat((points[:row], points[row + 1 :]))
-        tiles[row, :5] = _polynomial(others)
-        kernels[row] = point ** torch.arange(3) / (point - others).prod()
-        results[:, row] = point ** torch.arange(4)
-    tiles[5] = _polynomial(points)
-    kernels[5, 2] = results[3, 5] = 1
+        tiles[row, :-1] = _polynomial(others)
+        kernels[row] = point ** torch.arange(side) / (point - others).prod()
+        results[:, row] = point ** torch.arange(RESULT)
+    tiles[-1] = _polynomial(points)
+    kernels[-1, -1] = results[-1, -1] = 1
     return tiles, kernels, results
 
 
@@ -48,6 +97,122 @@ def _polynomial(roots: Tensor) -> Tensor:
     return coefficients
 
 
+@cache
+def _both_axes(side: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of both axes: of tiles [tt, tt], of kernels [tt, ss], of results [16, tt]."""
+    tiles, kernels, results = (torch.kron(matrix, matrix).to(dtype) for matrix in transforms(side))
+    return tiles, kernels, results
+
+
+def evaluated(weight_OIss: Tensor) -> Tensor:
+    """The kernels at all points [tt, I, O]."""
+    outputs, inputs, side, _ = weight_OIss.shape
+    of_kernels = _both_axes(side, weight_OIss.dtype)[1]
+    return (of_kernels @ weight_OIss.permute(2, 3, 1, 0).reshape(side * side, -1)).view(-1, inputs, outputs)
+
+
+def _filtered(x_BIHW: Tensor, kernels_tIO: Tensor, bias_O: Tensor | None = None, *, mirrored: bool = False) -> Tensor:
+    """The convolution by kernels at all points; `mirrored`: its border is reflected, of a 3x3 kernel alone."""
+    side = round(len(kernels_tIO) ** 0.5) - RESULT + 1
+    x_BHWI = x_BIHW.permute(0, 2, 3, 1).contiguous()
+    height, width, outputs = *x_BHWI.shape[1:3], kernels_tIO.shape[2]
+    strips = _Strips(x_BHWI, side, outputs)
+    n, across = strips.n, strips.across
+    of_results = _both_axes(side, x_BHWI.dtype)[2].expand(n, -1, -1)
+    # The products take the place of the tiles, which are not needed any more: less to hold in the cache.
+    products = strips.room[: len(kernels_tIO) * n * across * outputs].view(-1, n * across, outputs)
+    read_back = x_BHWI.new_empty(RESULT, RESULT, n, across, outputs)
+    shape = len(x_BHWI), outputs, RESULT * strips.down, RESULT * across
+    results = torch.empty(shape, dtype=x_BHWI.dtype, memory_format=torch.channels_last)
+    for x_HWI, result in zip(x_BHWI, results.permute(0, 2, 3, 1), strict=True):
+        for top in range(0, strips.down, n):
+            first = min(top, strips.down - n)  # the last strip is as high as the others, and does some rows again
+            torch.bmm(strips.evaluated(x_HWI, first, mirrored=mirrored), kernels_tIO, out=products)
+            torch.bmm(of_results, strips.by_row(products), out=strips.by_row(read_back))
+            into = result[RESULT * first : RESULT * (first + n)].view(n, RESULT, across, RESULT, outputs)
+            into.copy_(read_back.permute(2, 0, 3, 1, 4))
+    if bias_O is not None:
+        results += bias_O[:, None, None]
+    if results.shape[2:] == (height, width):
+        return results
+    return results[:, :, :height, :width].contiguous(memory_format=torch.channels_last)
+
+
+def weight_gradient(x_BIHW: Tensor, upstream_BOHW: Tensor, side: int) -> Tensor:
+    """Of the kernel [O, I, s, s], from that of the result."""
+    x_BHWI, upstream_BHWO = (maps.permute(0, 2, 3, 1).contiguous() for maps in (x_BIHW, upstream_BOHW))
+    _, height, width, outputs = upstream_BHWO.shape
+    inputs = x_BHWI.shape[3]
+    strips = _Strips(x_BHWI, side, outputs)
+    n, across = strips.n, strips.across
+    _, of_kernels, of_results = _both_axes(side, x_BHWI.dtype)
+    back = of_results.t().contiguous().expand(n, -1, -1)
+    above = x_BHWI.new_zeros(RESULT * n, RESULT * across, outputs)
+    tiles = x_BHWI.new_empty(RESULT, RESULT, n, across, outputs)
+    at_points = x_BHWI.new_empty(len(of_kernels), n * across, outputs)
+    sums_tIO = x_BHWI.new_zeros(len(of_kernels), inputs, outputs)
+    for x_HWI, upstream_HWO in zip(x_BHWI, upstream_BHWO, strict=True):
+        for top in range(0, strips.down, n):
+            first = min(top, strips.down - n)
+            above.zero_()  # also the rows of the strip before, which have been counted
+            rows = slice(RESULT * top, min(RESULT * (first + n), height))
+            above[rows.start - RESULT * first : rows.stop - RESULT * first, :width] = upstream_HWO[rows]
+            tiles.copy_(above.view(n, RESULT, across, RESULT, outputs).permute(1, 3, 0, 2, 4))
+            torch.bmm(back, strips.by_row(tiles), out=strips.by_row(at_points))
+            sums_tIO.baddbmm_(strips.evaluated(x_HWI, first).mT, at_points)
+    grad = of_kernels.t() @ sums_tIO.flatten(1)
+    return grad.view(side, side, inputs, outputs).permute(3, 2, 0, 1)
+
+
+class _Strips:
+    """The tiles of images [B, H, W, I] strip by strip, at all points."""
+
+    def __init__(self, x_BHWI: Tensor, side: int, outputs: int) -> None:
+        _, height, width, inputs = x_BHWI.shape
+        tile = RESULT + side - 1
+        most = max(inputs, outputs)
+        self.border = side // 2
+        self.down, self.across = -(-height // RESULT), -(-width // RESULT)
+        """Tiles."""
+        at_most = max(1, STRIP_NUMBERS // (tile**2 * most * self.across))
+        self.n = -(-self.down // -(-self.down // at_most))
+        """Rows of tiles of a strip: about the same in each."""
+        self.room = x_BHWI.new_empty(tile**2 * self.n * self.across * most)
+        """Where the tiles lie until they are evaluated."""
+        self._padded = x_BHWI.new_zeros(RESULT * self.n + side - 1, RESULT * self.across + side - 1, inputs)
+        row, column, _ = self._padded.stride()
+        shape = tile, tile, self.n, self.across, inputs
+        self._windows = self._padded.as_strided(shape, (row, column, RESULT * row, RESULT * column, 1))
+        self._tiles = self.room[: tile**2 * self.n * self.across * inputs].view(shape)
+        self._evaluated = x_BHWI.new_empty(tile**2, self.n * self.across, inputs)
+        self._of_tiles = _both_axes(side, x_BHWI.dtype)[0].expand(self.n, -1, -1)
+
+    def by_row(self, part: Tensor) -> Tensor:
+        """[n, points or pixels of a tile, all else]: row by row of tiles, what a product touches stays in the cache."""
+        numbers = part.numel() // (self.n * self.across * part.shape[-1])
+        return part.view(numbers, self.n, -1).transpose(0, 1)
+
+    def evaluated(self, x_HWI: Tensor, first: int, *, mirrored: bool = False) -> Tensor:
+        """Of the strip whose first row of tiles is `first`, [tt, n * across, I]; until the next call."""
+        self._pad(x_HWI, RESULT * first - self.border, mirrored=mirrored)
+        self._tiles.copy_(self._windows)
+        torch.bmm(self._of_tiles, self.by_row(self._tiles), out=self.by_row(self._evaluated))
+        return self._evaluated
+
+    def _pad(self, x_HWI: Tensor, first: int, *, mirrored: bool) -> None:
+        """Rows from `first` on with what lies left and right of them; what lies beyond whole tiles does not matter."""
+        (height, width, _), padded, border = x_HWI.shape, self._padded, self.border
+        top, end = max(first, 0), min(first + len(padded), height)
+        padded[: top - first], padded[end - first :] = 0, 0
+        padded[top - first : end - first, border : width + border] = x_HWI[top:end]
+        if mirrored:
+            if first < 0:
+                padded[0, 1 : width + 1] = x_HWI[1]
+            if first + len(padded) > height:
+                padded[height - first, 1 : width + 1] = x_HWI[height - 2]
+            padded[:, 0], padded[:, width + 1] = padded[:, 2], padded[:, width - 1]
+
+
 class WinogradConv(nn.Module):
     """A frozen 3x3 convolution of stride 1, done in the quicker way where float32 on a processor is asked for.
 
@@ -57,11 +222,8 @@ class WinogradConv(nn.Module):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv = conv
-        tiles, kernels, results = transforms()
-        evaluated = torch.einsum("ai,bj,ocij->abco", kernels, kernels, conv.weight.detach().double().cpu())
-        self.register_buffer("kernels_36IO", evaluated.flatten(0, 1).float().contiguous(), persistent=False)
-        self.register_buffer("of_tiles", torch.kron(tiles, tiles).float(), persistent=False)
-        self.register_buffer("of_results", torch.kron(results, results).float(), persistent=False)
+        kernels = evaluated(conv.weight.detach().double().cpu()).float().contiguous()
+        self.register_buffer("kernels_36IO", kernels, persistent=False)
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
         if (
@@ -73,61 +235,8 @@ class WinogradConv(nn.Module):
         ):
             convolved: Tensor = self.conv(x_BIHW)
             return convolved
-        x_BHWI = x_BIHW.permute(0, 2, 3, 1).contiguous()
-        result_BHWO = torch.stack([self._image(x_HWI) for x_HWI in x_BHWI]) if len(x_BHWI) > 1 else self._only(x_BHWI)
-        return result_BHWO.permute(0, 3, 1, 2)
-
-    def _only(self, x_1HWI: Tensor) -> Tensor:
-        return self._image(x_1HWI[0])[None]
-
-    def _image(self, x_HWI: Tensor) -> Tensor:
-        """The convolution of one image [H, W, O]."""
-        kernels = self.get_buffer("kernels_36IO")
-        height, width, channels = x_HWI.shape
-        down, across, outputs = -(-height // RESULT), -(-width // RESULT), kernels.shape[2]
-        n = min(down, max(1, STRIP_NUMBERS // (TILE**2 * max(channels, outputs) * across)))
-        result = x_HWI.new_empty(RESULT * down, RESULT * across, outputs)
-        padded = x_HWI.new_zeros(RESULT * n + 2, RESULT * across + 2, channels)
-        row, column, _ = padded.stride()
-        shape = TILE, TILE, n, across, channels
-        windows = padded.as_strided(shape, (row, column, RESULT * row, RESULT * column, 1))
-        room = x_HWI.new_empty(TILE**2 * n * across * max(channels, outputs))
-        tiles = room[: TILE**2 * n * across * channels].view(shape)
-        # The products take the place of the tiles, which are not needed any more: less to hold in the cache.
-        products = room[: TILE**2 * n * across * outputs].view(TILE**2, n * across, outputs)
-        evaluated = x_HWI.new_empty(TILE**2, n * across, channels)
-        read_back = x_HWI.new_empty(RESULT, RESULT, n, across, outputs)
-        in_place = read_back.permute(2, 0, 3, 1, 4)
-        # Row by row of tiles, so that what a product touches stays in the cache: [n, 36 or 16, across * channels].
-        by_row = [
-            part.view(numbers, n, -1).transpose(0, 1)
-            for part, numbers in ((tiles, TILE**2), (evaluated, TILE**2), (products, TILE**2), (read_back, RESULT**2))
-        ]
-        of_tiles, of_results = (self.get_buffer(name).expand(n, -1, -1) for name in ("of_tiles", "of_results"))
-        for top in range(0, down, n):
-            first = min(top, down - n)  # the last strip is as high as the others, and does some rows again
-            self._pad(x_HWI, RESULT * first - 1, padded)
-            tiles.copy_(windows)
-            torch.bmm(of_tiles, by_row[0], out=by_row[1])
-            torch.bmm(evaluated, kernels, out=products)
-            torch.bmm(of_results, by_row[2], out=by_row[3])
-            result[RESULT * first : RESULT * (first + n)].view(n, RESULT, across, RESULT, outputs).copy_(in_place)
-        if self.conv.bias is not None:
-            result += self.conv.bias
-        return result if result.shape[:2] == (height, width) else result[:height, :width].contiguous()
-
-    def _pad(self, x_HWI: Tensor, first: int, padded: Tensor) -> None:
-        """Rows from `first` on with what lies left and right of them; what lies beyond whole tiles does not matter."""
-        height, width, _ = x_HWI.shape
-        top, end = max(first, 0), min(first + len(padded), height)
-        padded[top - first : end - first, 1 : width + 1] = x_HWI[top:end]
         mirrored = self.conv.padding_mode == "reflect"
-        if first < 0:
-            padded[0, 1 : width + 1] = x_HWI[1] if mirrored else 0
-        if first + len(padded) > height:
-            padded[height - first :, 1 : width + 1] = x_HWI[height - 2] if mirrored else 0
-        padded[:, 0] = padded[:, 2] if mirrored else 0
-        padded[:, width + 1] = padded[:, width - 1] if mirrored else 0
+        return _filtered(x_BIHW, self.get_buffer("kernels_36IO"), self.conv.bias, mirrored=mirrored)
 
 
 def with_winograd(network: Network) -> Network:
@@ -141,6 +250,6 @@ def with_winograd(network: Network) -> Network:
 
 def _suits(conv: nn.Conv2d) -> bool:
     plain = conv.kernel_size == (3, 3) and conv.stride == (1, 1) and conv.padding == (1, 1) and conv.groups == 1
-    many = min(conv.in_channels, conv.out_channels) >= FEWEST_CHANNELS
+    many = min(conv.in_channels, conv.out_channels) >= FEWEST_CHANNELS[3]
     undilated = conv.dilation == (1, 1) and conv.padding_mode in {"zeros", "reflect"}
     return plain and many and undilated and conv.weight.dtype == torch.float32

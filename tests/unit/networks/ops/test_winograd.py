@@ -3,9 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from gkm.networks.ops import winograd
-from gkm.networks.ops.winograd import WinogradConv, with_winograd
+from gkm.networks.ops.conv_lstm import ConvLSTM
+from gkm.networks.ops.convolution import Conv3x3
+from gkm.networks.ops.winograd import WinogradConv, convolve, pays, with_winograd
 
 
 @pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
@@ -40,7 +43,7 @@ def test_gradients_come_from_the_convolution():
 
 
 def test_only_suitable_convolutions_are_replaced(monkeypatch):
-    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", 4)
+    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", {3: 4})
     suitable = nn.Conv2d(4, 4, 3, padding=1)
     others = [
         nn.Conv2d(3, 4, 3, padding=1),
@@ -57,3 +60,68 @@ def test_only_suitable_convolutions_are_replaced(monkeypatch):
     assert [isinstance(part, WinogradConv) for part in network] == [True] + [False] * len(others)
     again = with_winograd(network)
     assert again[0].conv is suitable
+
+
+@pytest.mark.parametrize("side", [3, 5])
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 4, 8, 8), (1, 2, 5, 9, 13), (3, 2, 2, 2, 3), (1, 3, 2, 1, 1), (2, 3, 3, 17, 6)]
+)
+@pytest.mark.parametrize("strip_numbers", [1, 3000, 1_000_000])
+def test_results_and_gradients_are_those_of_the_convolution(side, shape, strip_numbers, monkeypatch):
+    monkeypatch.setattr(winograd, "STRIP_NUMBERS", strip_numbers)
+    torch.manual_seed(0)
+    images, inputs, outputs, height, width = shape
+    sizes = (images, inputs, height, width), (outputs, inputs, side, side), (outputs,)
+    given = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes]
+    found, expected = convolve(*given), functional.conv2d(*given, padding=side // 2)
+    torch.testing.assert_close(found, expected)
+    upstream = torch.randn_like(expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, given, upstream), torch.autograd.grad(expected, given, upstream)
+    )
+
+
+def test_gates_of_many_channels_are_exact_to_a_hundred_thousandth():
+    torch.manual_seed(0)
+    x, weight, upstream = torch.randn(2, 76, 33, 40), torch.randn(176, 76, 5, 5) / 44, torch.randn(2, 176, 33, 40)
+    given = [x.requires_grad_(), weight.requires_grad_()]
+    exactly = [part.detach().double().requires_grad_() for part in given]
+    found, expected = convolve(*given), functional.conv2d(*exactly, padding=2)
+    pairs = zip(
+        (found, *torch.autograd.grad(found, given, upstream)),
+        (expected, *torch.autograd.grad(expected, exactly, upstream.double())),
+        strict=True,
+    )
+    for ours, exact in pairs:
+        assert (ours - exact).abs().max() < 2e-5 * (exact.max() - exact.min())
+
+
+def test_where_it_pays():
+    x, weight = torch.empty(1, 40, 32, 32), torch.empty(40, 40, 5, 5)
+    assert pays(x, weight)
+    assert pays(torch.empty(1, 128, 32, 32), torch.empty(128, 128, 3, 3))
+    assert not pays(x, torch.empty(40, 40, 3, 3)), "few channels for small kernels"
+    assert not pays(x[:, :39], weight[:, :39])
+    assert not pays(x, weight[:39])
+    assert not pays(x[..., 1:], weight), "a small image"
+    assert not pays(x, torch.empty(40, 40, 7, 7))
+    assert not pays(x.double(), weight.double())
+    assert not pays(x.to("meta"), weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not pays(x, weight)
+
+
+def test_layers_use_it_where_it_pays(monkeypatch):
+    calls = []
+    monkeypatch.setattr(winograd, "FEWEST_CHANNELS", {3: 4, 5: 4})
+    monkeypatch.setattr(winograd, "convolve", lambda *given: calls.append(given[1].shape[2]) or convolve(*given))
+    torch.manual_seed(0)
+    x = torch.randn(1, 8, 32, 32)
+    cell, layer = ConvLSTM(8, 4), Conv3x3(8, 8)
+    _, state = cell(x, None)
+    results = [cell(x, state)[0], layer(x)]
+    assert calls == [5, 5, 3]
+    monkeypatch.setattr(winograd, "pays", lambda *_: False)
+    _, state = cell(x, None)
+    torch.testing.assert_close(results, [cell(x, state)[0], layer(x)], atol=1e-5, rtol=1e-5)
+    assert calls == [5, 5, 3]
