@@ -39,6 +39,18 @@ class Conv3x3(nn.Conv2d):
         return functional.conv2d(input, weight, bias, padding=1)
 
 
+class Conv5x5(nn.Conv2d):
+    """A 5x5 convolution of stride 1 with a bias; the border is padded with zeros."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=5, padding=2)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if winograd.pays(input, weight):
+            return winograd.convolve(input, weight, bias)
+        return functional.conv2d(input, weight, bias, padding=2)
+
+
 def own_gradient_pays(x_BIHW: Tensor, weight_OI33: Tensor) -> bool:
     """Whether products of matrices are quicker than oneDNN for the gradient of the weights."""
     return (

@@ -20,6 +20,7 @@ from gkm.config.srn import SRNConfig
 from gkm.losses import multi_scale_loss
 from gkm.networks.network import Network, Progress, check_size
 from gkm.networks.ops.conv_lstm import ConvLSTM, State
+from gkm.networks.ops.convolution import Conv5x5
 from gkm.networks.ops.pyramid import STRIDE, doubled, pyramid
 
 KERNEL_SIZE = 5
@@ -33,6 +34,8 @@ def rectified(x: Tensor) -> Tensor:
 
 def conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     """A 5x5 convolution with a bias; beyond its border are zeros."""
+    if stride == 1:
+        return Conv5x5(in_channels, out_channels)
     return nn.Conv2d(in_channels, out_channels, KERNEL_SIZE, stride, padding=KERNEL_SIZE // 2)
 
 

@@ -30,8 +30,8 @@ STRIP_NUMBERS = 300_000
 """Numbers of a transform that are held at a time: few enough for the cache of a core."""
 FEWEST_CHANNELS = {3: 128, 5: 40}
 """With fewer channels, in or out, the transforms cost more than they save."""
-FEWEST_PIXELS = 1024
-"""Of an image. With fewer nothing is gained."""
+FEWEST_PIXELS, FEWEST_IN_ALL = 1024, 2048
+"""Of an image, and of a batch. With fewer nothing is gained: kernels are evaluated anew for each batch."""
 
 
 def pays(x_BIHW: Tensor, weight_OIss: Tensor) -> bool:
@@ -44,7 +44,8 @@ def pays(x_BIHW: Tensor, weight_OIss: Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
         and min(weight_OIss.shape[:2]) >= least
-        and x_BIHW.shape[2] * x_BIHW.shape[3] >= FEWEST_PIXELS
+        and (pixels := x_BIHW.shape[2] * x_BIHW.shape[3]) >= FEWEST_PIXELS
+        and len(x_BIHW) * pixels >= FEWEST_IN_ALL
     )
 
 
@@ -135,7 +136,9 @@ def _filtered(x_BIHW: Tensor, kernels_tIO: Tensor, bias_O: Tensor | None = None,
         results += bias_O[:, None, None]
     if results.shape[2:] == (height, width):
         return results
-    return results[:, :, :height, :width].contiguous(memory_format=torch.channels_last)
+    return results[:, :, :height, :width].clone(
+        memory_format=torch.channels_last
+    )  # no view: it may be changed in place
 
 
 def weight_gradient(x_BIHW: Tensor, upstream_BOHW: Tensor, side: int) -> Tensor:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from gkm.networks.ops import winograd
 from gkm.networks.ops.conv_lstm import ConvLSTM
-from gkm.networks.ops.convolution import Conv3x3
+from gkm.networks.ops.convolution import Conv3x3, Conv5x5
 from gkm.networks.ops.winograd import WinogradConv, convolve, pays, with_winograd
 
 
@@ -97,13 +97,14 @@ def test_gates_of_many_channels_are_exact_to_a_hundred_thousandth():
 
 
 def test_where_it_pays():
-    x, weight = torch.empty(1, 40, 32, 32), torch.empty(40, 40, 5, 5)
+    x, weight = torch.empty(2, 40, 32, 32), torch.empty(40, 40, 5, 5)
     assert pays(x, weight)
-    assert pays(torch.empty(1, 128, 32, 32), torch.empty(128, 128, 3, 3))
+    assert pays(torch.empty(1, 128, 64, 64), torch.empty(128, 128, 3, 3))
     assert not pays(x, torch.empty(40, 40, 3, 3)), "few channels for small kernels"
     assert not pays(x[:, :39], weight[:, :39])
     assert not pays(x, weight[:39])
-    assert not pays(x[..., 1:], weight), "a small image"
+    assert not pays(x[..., 1:], weight), "small images"
+    assert not pays(x[1:], weight), "few of them"
     assert not pays(x, torch.empty(40, 40, 7, 7))
     assert not pays(x.double(), weight.double())
     assert not pays(x.to("meta"), weight)
@@ -116,12 +117,24 @@ def test_layers_use_it_where_it_pays(monkeypatch):
     monkeypatch.setattr(winograd, "FEWEST_CHANNELS", {3: 4, 5: 4})
     monkeypatch.setattr(winograd, "convolve", lambda *given: calls.append(given[1].shape[2]) or convolve(*given))
     torch.manual_seed(0)
-    x = torch.randn(1, 8, 32, 32)
-    cell, layer = ConvLSTM(8, 4), Conv3x3(8, 8)
+    x = torch.randn(1, 8, 64, 64)
+    cell, *layers = ConvLSTM(8, 4), Conv3x3(8, 8), Conv5x5(8, 8)
     _, state = cell(x, None)
-    results = [cell(x, state)[0], layer(x)]
-    assert calls == [5, 5, 3]
+    results = [cell(x, state)[0], *(layer(x) for layer in layers)]
+    assert calls == [5, 5, 3, 5]
     monkeypatch.setattr(winograd, "pays", lambda *_: False)
     _, state = cell(x, None)
-    torch.testing.assert_close(results, [cell(x, state)[0], layer(x)], atol=1e-5, rtol=1e-5)
-    assert calls == [5, 5, 3]
+    expected = [cell(x, state)[0], *(layer(x) for layer in layers)]
+    torch.testing.assert_close(results, expected, atol=1e-5, rtol=1e-5)
+    assert calls == [5, 5, 3, 5]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 64), (64, 65)])
+def test_results_may_be_changed_in_place(size):
+    conv = Conv5x5(40, 40)
+    x = torch.randn(1, 40, *size, requires_grad=True)
+    result = conv(x)
+    assert type(result.grad_fn).__name__ == "_ConvolveBackward"
+    functional.relu(result, inplace=True).sum().backward()
+    expected = torch.autograd.grad(functional.conv2d(x, conv.weight, conv.bias, padding=2).relu().sum(), x)[0]
+    torch.testing.assert_close(x.grad, expected, atol=1e-4, rtol=1e-4)
