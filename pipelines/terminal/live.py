@@ -214,6 +214,7 @@ def watching(name: str, standing: Standing) -> Progress:
 
 def run_watched(study: Study, ray_address: str, dataset: Dataset | None = None) -> Outcome:
     """Run `study`, or go on with it, in a Ray session at `ray_address`, and show how it goes."""
+    from gkm.study.execution.placement import local_cpus
     from gkm.study.execution.run import run_study
     from gkm.study.execution.session import start_ray
 
@@ -221,7 +222,7 @@ def run_watched(study: Study, ray_address: str, dataset: Dataset | None = None) 
     def session() -> Iterator[None]:
         with ExitStack() as stack:
             with watcher.announced("starting Ray"), keeping_signals():
-                stack.enter_context(start_ray(ray_address))
+                stack.enter_context(start_ray(ray_address, local_cpus(study.workers)))
             yield
 
     with watching(study.name, Standing(study.space, study.confirm, study.price_per_hour)) as watcher:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import ray
 
 from gkm.errors import InputError
@@ -20,6 +22,11 @@ def needs(group: WorkerGroup, workers: int | None = None) -> dict[str, float]:
     own, size = 0.0 if group.workers == 1 else TRIAL_CPUS, workers or group.workers
     wanted = {"CPU": size * group.cpus + own, "GPU": size * group.gpu_share}
     return {name: amount for name, amount in wanted.items() if amount}
+
+
+def local_cpus(group: WorkerGroup) -> int:
+    """What a Ray of this machine's own offers: its cores, and one for the processes of trials that wait for workers."""
+    return len(os.sched_getaffinity(0)) + (group.workers > 1)
 
 
 def slots(group: WorkerGroup, wanted: int | None = None) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from gkm.errors import InputError
 from gkm.study.execution import placement
-from gkm.study.execution.placement import needs, slots
+from gkm.study.execution.placement import local_cpus, needs, slots
 from gkm.study.execution.workers import WorkerGroup
 
 
@@ -51,6 +51,16 @@ def test_what_a_cluster_can_never_hold_is_refused_by_name(cluster):
 def test_a_group_needs_its_workers_and_a_little_for_the_trial_itself():
     assert needs(WorkerGroup()) == {"CPU": 1.0}
     assert needs(WorkerGroup(workers=2, gpus=1.0)) == {"CPU": 2.01, "GPU": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "trials"), [(2, 2, 1), (3, 2, 1), (4, 2, 2), (7, 4, 1), (8, 4, 2), (2, 1, 2)]
+)
+def test_on_this_machine_workers_have_all_cores(cluster, monkeypatch, cores, workers, trials):
+    monkeypatch.setattr(placement.os, "sched_getaffinity", lambda process: set(range(cores)))
+    group = WorkerGroup(workers=workers)
+    cluster({"CPU": float(local_cpus(group))})
+    assert slots(group) == trials
 
 
 def test_trials_that_share_a_gpu_need_a_part_of_it_each(cluster):
