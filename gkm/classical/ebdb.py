@@ -28,10 +28,12 @@ REBLURS_PIXELS = (0.6, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """The other blurs, after which gradients are compared with that after the first."""
 SMOOTHNESS = 10.0
 """Weight of the difference of neighbours along an edge, beside one over its expected error for a pixel's own value."""
-CAUTION = 0.3
+CAUTION = 0.2
 """A sigma is taken lower by this share of its expected error: too much deconvolution costs more than too little."""
 PIXELS_OF_EDGE = 10.0
 """A pixel of an edge weighs as much as so many of a cell that is as sure. So steps of blur stay in their place."""
+TYPICAL_ERROR_PIXELS = 0.5
+"""A cell for which this error is expected weighs its area over it; one with half the error four times as much."""
 LEARNED = Path(__file__).with_name("ebdb.npz")
 """Both regressions, ensembles of three, as `python benchmarks/classical.py --learn` writes them."""
 _SMALLEST_GRADIENT = 1e-5
@@ -40,9 +42,9 @@ _SMALLEST_GRADIENT = 1e-5
 def sigmas(luminance_HW: Array) -> tuple[Array, Array]:
     """Sigma in pixels at edge pixels and at the middle of every cell, and a weight; both [H,W].
 
-    The weight is an area over the expected error: of the cell, or `PIXELS_OF_EDGE`. Sigma is a little below the middle
-    of what it may be (`CAUTION`). `luminance_HW` is linear light in [0, 1]. Both are 0 elsewhere, and everywhere if
-    there is no edge at all.
+    The weight is in proportion to an area, of the cell or `PIXELS_OF_EDGE`, over the square of the expected error.
+    Sigma is a little below the middle of what it may be (`CAUTION`). `luminance_HW` is linear light in [0, 1]. Both are
+    0 elsewhere, and everywhere if there is no edge at all.
     """
     of_edges, of_cells = learned()
     edges = consistent_edges(luminance_HW)
@@ -55,7 +57,8 @@ def sigmas(luminance_HW: Array) -> tuple[Array, Array]:
             (PIXELS_OF_EDGE, (edges.rows_N, edges.columns_N), at_edges),
             (CELL_PIXELS**2, middles(luminance_HW.shape), at_cells),
         ):
-            sigmas_HW[at], weights_HW[at] = np.maximum(found - CAUTION * errors, 0), area / errors
+            sigmas_HW[at] = np.maximum(found - CAUTION * errors, 0)
+            weights_HW[at] = area * TYPICAL_ERROR_PIXELS / errors**2
     return sigmas_HW, weights_HW
 
 

@@ -18,7 +18,7 @@ from gkm.classical.propagation import fill
 from gkm.light import from_linear, to_linear
 
 Array = npt.NDArray[np.float32]
-RECIPE_VERSION = 4
+RECIPE_VERSION = 5
 """Raise it when anything in this folder changes the pixels: scores on record are then computed anew.
 
 Where it is the deconvolution, DMENet's pixels change, too: then raise `gkm.scoring.rows.SCHEMA_VERSION` as well.

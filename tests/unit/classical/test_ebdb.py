@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from gkm.classical.around import cell_features, middles
-from gkm.classical.ebdb import CAUTION, along_edges, edge_sigmas, features, learned, sigmas
+from gkm.classical.ebdb import CAUTION, TYPICAL_ERROR_PIXELS, along_edges, edge_sigmas, features, learned, sigmas
 from gkm.classical.edges import SCALES_PIXELS, Edges, consistent_edges
 from gkm.classical.regression import LARGEST_SIGMA_PIXELS
 
@@ -49,6 +49,7 @@ def test_the_less_sure_a_place_is_the_more_its_sigma_is_below_what_the_regressio
     found_HW, weights_HW = sigmas(luminance_HW)
     cells = middles(luminance_HW.shape)
     np.testing.assert_allclose(found_HW[cells], np.maximum(at_cells[0] - CAUTION * at_cells[1], 0), atol=1e-5)
+    np.testing.assert_allclose(weights_HW[cells] * at_cells[1] ** 2, 64 * TYPICAL_ERROR_PIXELS, rtol=1e-4)
     found_HW[cells], weights_HW[cells] = 0, 0
     alone_N = weights_HW[edges.rows_N, edges.columns_N] > 0  # not in the middle of a cell
     expected_N = np.maximum(at_edges[0] - CAUTION * at_edges[1], 0)
