@@ -11,6 +11,12 @@ from gkm.networks.ops.convolution import Conv3x3, Conv5x5
 from gkm.networks.ops.winograd import WinogradConv, convolve, pays, with_winograd
 
 
+@pytest.fixture(autouse=True)
+def with_mkl(monkeypatch):
+    """As on x86, where it is used."""
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+
+
 @pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
 @pytest.mark.parametrize("size", [(2, 2), (5, 7), (16, 24), (33, 18)])
 @pytest.mark.parametrize("strip_numbers", [1, 1_000_000])
@@ -96,7 +102,7 @@ def test_gates_of_many_channels_are_exact_to_a_hundred_thousandth():
         assert (ours - exact).abs().max() < 2e-5 * (exact.max() - exact.min())
 
 
-def test_where_it_pays():
+def test_where_it_pays(monkeypatch):
     x, weight = torch.empty(2, 40, 32, 32), torch.empty(40, 40, 5, 5)
     assert pays(x, weight)
     assert pays(torch.empty(1, 128, 64, 64), torch.empty(128, 128, 3, 3))
@@ -110,6 +116,8 @@ def test_where_it_pays():
     assert not pays(x.to("meta"), weight)
     with torch.autocast("cpu", torch.bfloat16):
         assert not pays(x, weight)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
+    assert not pays(x, weight)
 
 
 def test_layers_use_it_where_it_pays(monkeypatch):
