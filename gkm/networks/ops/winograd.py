@@ -105,7 +105,8 @@ def _polynomial(roots: Tensor) -> Tensor:
 @cache
 def _both_axes(side: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """The same of both axes: of tiles [tt, tt], of kernels [tt, ss], of results [16, tt]."""
-    tiles, kernels, results = (torch.kron(matrix, matrix).to(dtype) for matrix in transforms(side))
+    with torch.inference_mode(False):  # whoever asks first: they are kept for all
+        tiles, kernels, results = (torch.kron(matrix, matrix).to(dtype) for matrix in transforms(side))
     return tiles, kernels, results
 
 
@@ -140,9 +141,8 @@ def _filtered(x_BIHW: Tensor, kernels_tIO: Tensor, bias_O: Tensor | None = None,
         results += bias_O[:, None, None]
     if results.shape[2:] == (height, width):
         return results
-    return results[:, :, :height, :width].clone(
-        memory_format=torch.channels_last
-    )  # no view: it may be changed in place
+    # A copy, no view: it may be changed in place.
+    return results[:, :, :height, :width].clone(memory_format=torch.channels_last)
 
 
 def weight_gradient(x_BIHW: Tensor, upstream_BOHW: Tensor, side: int) -> Tensor:

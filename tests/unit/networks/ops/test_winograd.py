@@ -146,3 +146,14 @@ def test_results_may_be_changed_in_place(size):
     functional.relu(result, inplace=True).sum().backward()
     expected = torch.autograd.grad(functional.conv2d(x, conv.weight, conv.bias, padding=2).relu().sum(), x)[0]
     torch.testing.assert_close(x.grad, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_training_may_follow_inference():
+    winograd.transforms.cache_clear()
+    winograd._both_axes.cache_clear()
+    x, weight = torch.randn(1, 2, 8, 8), torch.randn(2, 2, 5, 5, requires_grad=True)
+    with torch.inference_mode():
+        convolve(x, weight)
+    convolve(x, weight).sum().backward()
+    assert weight.grad is not None
+    assert not winograd._both_axes(5, torch.float32)[0].is_inference()
