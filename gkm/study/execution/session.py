@@ -143,9 +143,20 @@ def _abandon(folder: Path | None) -> None:
 
 def _kill_processes_of(folder: Path) -> None:
     for process in psutil.process_iter(["cmdline"]):
-        if process.pid != os.getpid() and any(str(folder) in word for word in process.info["cmdline"] or ()):
+        if process.pid != os.getpid() and _is_of(process, folder):
             with contextlib.suppress(psutil.Error):
                 process.kill()
+
+
+def _is_of(process: psutil.Process, folder: Path) -> bool:
+    """By its command; Ray's agents and workers put a title in its place, but keep their logs in the folder open."""
+    words = process.info["cmdline"] or [""]
+    if any(str(folder) in word for word in words):
+        return True
+    if words[0].startswith("ray::"):
+        with contextlib.suppress(OSError):  # it is gone, or not ours, or there is no /proc
+            return any(os.readlink(file).startswith(f"{folder}/") for file in Path(f"/proc/{process.pid}/fd").iterdir())
+    return False
 
 
 def remove_leftovers(seconds: float = 0.0) -> None:
