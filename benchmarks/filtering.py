@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 import torch
 from machine import describe
-from torch.nn import functional
 
 from gkm.config import DPDNetConfig, GKMNetConfig, NetworkConfig, NRKNetConfig, SRNConfig
 from gkm.networks import build
 from gkm.networks.ops import winograd
+from gkm.networks.ops.convolution import convolve
 
 CONVOLUTIONS = (
     ("gates, 76 to 176 channels", 4, 76, 64, 64, 176, 5),
@@ -67,16 +67,11 @@ def convolution(
     weight = torch.randn(outputs, inputs, side, side).div_(side * inputs**0.5).requires_grad_()
     upstream = torch.randn(images, outputs, height, width).contiguous(memory_format=torch.channels_last)
 
-    def convolved() -> torch.Tensor:
-        if winograd.pays(x, weight):
-            return winograd.convolve(x, weight)
-        return functional.conv2d(x, weight, padding=side // 2)
-
     def forwards() -> None:
         with torch.no_grad():
-            convolved()
+            convolve(x, weight, None)
 
-    both = compared(lambda: torch.autograd.grad(convolved(), (x, weight), upstream), 9)
+    both = compared(lambda: torch.autograd.grad(convolve(x, weight, None), (x, weight), upstream), 9)
     return [compared(forwards, 9), both]
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function
-from torch.nn import functional
 
-from gkm.networks.ops import winograd
+from gkm.networks.ops.convolution import convolve
 
 
 class _Tanh(Function):
@@ -73,10 +72,7 @@ class ConvLSTM(nn.Module):
         weight, bias = self.conv.weight * scale[:, None, None, None], self.conv.bias * scale
         if not with_state:
             weight, bias = (torch.cat((part[:c], part[2 * c :])) for part in (weight[:, : self.in_channels], bias))
-        if winograd.pays(joined_BCHW, weight):
-            gates = winograd.convolve(joined_BCHW, weight, bias)
-        else:
-            gates = functional.conv2d(joined_BCHW, weight, bias, padding=self.conv.padding)
+        gates = convolve(joined_BCHW, weight, bias)
         gates = gates if gates.dtype == torch.float64 else gates.float()
         *sigmoids, last = gates.sigmoid_().chunk(3 + with_state, dim=1)
         return *sigmoids, last.mul_(2).sub_(1) if not torch.is_grad_enabled() else 2 * last - 1

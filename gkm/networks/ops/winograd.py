@@ -42,12 +42,12 @@ def pays(x_BIHW: Tensor, weight_OIss: Tensor) -> bool:
     least = FEWEST_CHANNELS.get(weight_OIss.shape[2])
     return (
         least is not None
+        and min(weight_OIss.shape[:2]) >= least
         and x_BIHW.device.type == "cpu"
         and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
         and x_BIHW.dtype == weight_OIss.dtype == torch.float32
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
-        and min(weight_OIss.shape[:2]) >= least
         and (pixels := x_BIHW.shape[2] * x_BIHW.shape[3]) >= FEWEST_PIXELS
         and len(x_BIHW) * pixels >= FEWEST_IN_ALL
     )
@@ -70,6 +70,7 @@ class _Convolve(Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
+        upstream = upstream.contiguous(memory_format=torch.channels_last)  # once for both gradients
         x_grad = _filtered(upstream, evaluated(weight.flip(2, 3).transpose(0, 1))) if of_x else None
         weight_grad = weight_gradient(x, upstream, weight.shape[2]) if of_weight else None
         return x_grad, weight_grad, upstream.sum((0, 2, 3)) if of_bias else None
