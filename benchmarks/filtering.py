@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
-from machine import describe
+from machine import clock, describe
 
 from gkm.config import DPDNetConfig, GKMNetConfig, NetworkConfig, NRKNetConfig, SRNConfig
 from gkm.networks import build
@@ -33,11 +32,6 @@ CONVOLUTIONS = (
 NETWORKS: tuple[NetworkConfig, ...] = (GKMNetConfig.official(), SRNConfig(), DPDNetConfig(), NRKNetConfig())
 CROPS, CROP_PIXELS, PHOTOGRAPH_PIXELS = 2, 128, 256
 PAYS = winograd.pays
-
-
-def clock() -> float:
-    """Seconds; of the process alone where it has one thread, so that others on the machine do not count."""
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def compared(action: Callable[[], object], rounds: int) -> tuple[float, float]:

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from machine import describe, peak_bytes
+from machine import clock, describe, peak_bytes
 from naive import NaiveGKMNet
 from safetensors.torch import load_file
 from torch import Tensor
@@ -49,11 +49,6 @@ Run = Callable[[Tensor], Tensor]
 DTYPES = (torch.float32, torch.bfloat16) if has_bfloat16(torch.device("cpu")) else (torch.float32,)
 AS_USUAL, COMPILED = "as usual", "compiled"
 KINDS = [str(dtype).removeprefix("torch.") for dtype in DTYPES]
-
-
-def clock() -> float:
-    """Seconds; of the process alone where it has one thread, so that others on the machine do not count."""
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def random_weights(network: str, path: Path) -> None:

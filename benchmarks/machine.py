@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 
 from gkm.tracking.environment import processor
+
+
+def clock() -> float:
+    """Seconds; of the process alone where it has one thread, so that others on the machine do not count."""
+    import torch  # others that describe the machine do without
+
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def peak_bytes() -> int:

@@ -16,13 +16,12 @@ import argparse
 import multiprocessing
 import statistics
 import tempfile
-import time
 from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
-from machine import describe
+from machine import clock, describe
 from naive import NaiveGKMNet
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -37,11 +36,6 @@ from gkm.training.context import has_bfloat16
 LEARNING_RATE = 1e-4
 STEPS, UNTIMED = 12, 4
 """Of a turn."""
-
-
-def clock() -> float:
-    """Seconds; of the process alone where it has one thread, so that others on the machine do not count."""
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 class Contender:
