@@ -157,6 +157,7 @@ def test_a_killed_server_is_started_again_and_all_end_with_what_they_started(fol
         until(lambda: len(belonging(f"{folder.root}:one", [first])) == 2)
         os.kill(first.pid, signal.SIGKILL)
         until(lambda: (now := read_state(folder).servers["one"]).process != first and now.ready)
+        until(lambda: len(said) == 2)
         assert said == ["one ended with status -9; it is started again ...", "one answers again."]
         assert all(process.ppid() != 1 for process in belonging(f"{folder.root}:one"))
     finally:
