@@ -10,8 +10,8 @@ SPACE = SearchSpace(
     base=TrialConfig(
         model=ModelConfig(max_kernel_size=9, num_kernels=9, width=8),
         data=DataConfig(crop_pixels=64, batch_size=8, crops_per_photo=16, flips=True),
-        optim=OptimConfig(learning_rate=3e-3, clip_norm=1.0),
-        training=TrainingConfig(epochs=27, validate_every=1),
+        optim=OptimConfig(learning_rate=3e-3, clip_norm=1.0, schedule="cosine", decay_factor=0.02, warmup_epochs=1),
+        training=TrainingConfig(epochs=27, validate_every=1, ema=0.99),
     ),
     parameters={
         "model.max_kernel_size": Choice(5, 9, 13),
