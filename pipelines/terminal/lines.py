@@ -39,7 +39,8 @@ class Lines:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
+        with self._lock:  # what is printed next comes after the last line from here
+            self._over.set()
 
     def say(self, text: str) -> None:
         """Prints a line at once."""
@@ -55,7 +56,9 @@ class Lines:
 
     def _keep_talking(self) -> None:
         while not self._over.wait(1.0):
-            self.tick()
+            with self._lock:
+                if not self._over.is_set():
+                    self.tick()
 
 
 @contextmanager

@@ -48,7 +48,8 @@ class TrainingDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
+        with self._lock:  # what is printed next comes after the last line from here
+            self._ended.set()
         self._bar.stop()
 
     def stage(self, text: str) -> None:
@@ -90,6 +91,8 @@ class TrainingDisplay:
         if self._console.is_terminal:
             return
         with self._lock:
+            if self._ended.is_set():
+                return
             self._said = time.monotonic()
             self._console.print(text, markup=False, soft_wrap=True)
 

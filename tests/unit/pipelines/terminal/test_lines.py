@@ -1,11 +1,23 @@
 """A log is never silent for long."""
 
+import io
+import sys
+import threading
 import time
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from pipelines.terminal import lines
+
+
+def _wait_until_said(text: str) -> None:
+    """On standard error, as long as it is captured."""
+    deadline = time.monotonic() + 30
+    while text not in cast(io.StringIO, sys.stderr).getvalue():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_what_is_counted_is_said_where_it_takes_long(
@@ -18,10 +30,8 @@ def test_what_is_counted_is_said_where_it_takes_long(
     with lines.counted("preparing photographs", 3) as advance:
         advance(1)
         advance(1)
-        time.sleep(1.3)
-    said = capsys.readouterr()
-    assert said.out == "", "results alone are there"
-    assert "preparing photographs: 2 of 3, " in said.err
+        _wait_until_said("preparing photographs: 2 of 3, ")
+    assert capsys.readouterr().out == "", "results alone are there"
 
 
 def test_what_is_scored_is_said_beside_the_results(
@@ -31,7 +41,24 @@ def test_what_is_scored_is_said_beside_the_results(
     with lines.announced("scoring photographs", aside=True) as watch:
         for item in watch("jnb", cast(Any, ["one", "two"])):
             assert item in ("one", "two")
-            time.sleep(1.3)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "scoring photographs: jnb, 1 of 2, " in said.err
+            _wait_until_said(f"scoring photographs: jnb, {int(item == 'two')} of 2, ")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_line_that_is_being_written_at_the_end_comes_before_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "QUIET_SECONDS", 0.0)
+    begun = threading.Event()
+
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            begun.set()
+            time.sleep(0.3)
+            return super().write(text)
+
+    stream = Slow()
+    with lines.Lines(lambda: "it goes on", Console(file=stream)):
+        assert begun.wait(30)
+    said = stream.getvalue()
+    assert said.endswith("it goes on\n")
+    time.sleep(0.5)
+    assert stream.getvalue() == said
