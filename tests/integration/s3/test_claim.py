@@ -39,13 +39,25 @@ class TestRemoteClaim(contract.ClaimContract):
         there = Holder("elsewhere", 1, "2026-01-31 12:00:05", "token")
         storage.write_bytes(f"{place}/.lease", json.dumps(asdict(there)).encode())
         store = ObjectLease(f"{place}/.lease")
-        beating = threading.Timer(1.0, lambda: store.replace(there, Holder(**{**asdict(there), "beat": 1})))
-        beating.start()
-        with (
-            pytest.raises(InputError, match="by process 1 on elsewhere since 2026-01-31 12:00:05"),
-            claimed(place, "x"),
-        ):
-            pass
+        refused = threading.Event()
+
+        def beat() -> None:
+            number = 0
+            while not refused.wait(1.0):
+                number += 1
+                store.replace(there, Holder(**{**asdict(there), "beat": number}))
+
+        heart = threading.Thread(target=beat)
+        heart.start()
+        try:
+            with (
+                pytest.raises(InputError, match="by process 1 on elsewhere since 2026-01-31 12:00:05"),
+                claimed(place, "x"),
+            ):
+                pass
+        finally:
+            refused.set()
+            heart.join()
         began = time.monotonic()
         with claimed(place, "x") as held:
             assert held.took_over is not None

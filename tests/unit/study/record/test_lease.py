@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,6 +37,16 @@ with hold(store, "s"):
 @pytest.fixture
 def quick_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.05)
+
+
+@pytest.fixture
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sleeps in order to see whether a heart beats."""
+
+    def sleep(seconds: float) -> None:
+        pytest.fail("a process of this machine was watched")
+
+    monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
 
 
 class LeaseContract:
@@ -65,26 +76,24 @@ class LeaseContract:
         store = RecordPlace(url).lease("s")
         assert store.replace(store.holder(), holder)
 
-    def test_a_second_driver_is_refused_and_told_who_the_first_is(
+    @pytest.mark.usefixtures("unwatched")
+    def test_a_second_driver_is_refused_at_once_and_told_who_the_first_is(
         self, other_process: subprocess.Popen[str], store: Callable[[], LeaseStore]
     ) -> None:
-        started = time.monotonic()
         with pytest.raises(InputError, match=rf"study s: is being run by process {other_process.pid} on .* since 20"):
             hold(store(), "s").__enter__()
-        assert time.monotonic() - started < 2
         holder = is_alive(store())
         assert holder is not None
         assert holder.process == other_process.pid
 
-    def test_a_killed_driver_is_replaced_within_seconds(
+    @pytest.mark.usefixtures("unwatched")
+    def test_a_killed_driver_is_replaced_at_once(
         self, other_process: subprocess.Popen[str], store: Callable[[], LeaseStore]
     ) -> None:
         os.kill(other_process.pid, signal.SIGKILL)
         other_process.wait()
-        started = time.monotonic()
         assert is_alive(store()) is None
         with hold(store(), "s") as lease:
-            assert time.monotonic() - started < 3
             assert lease.took_over is not None
             assert lease.took_over.process == other_process.pid
             assert lease.holder.process == os.getpid()
@@ -135,8 +144,13 @@ class LeaseContract:
     ) -> None:
         thief = Holder("elsewhere", 1, "2026-01-31 12:00:05", "thief")
         with hold(store(), "s") as lease:
-            self.steal(url, thief)
-            _until(lambda: lease._lost)
+
+            def is_noticed() -> bool:
+                if not lease._lost:  # a beat that had looked just before may have gone over it
+                    self.steal(url, thief)
+                return lease._lost
+
+            _until(is_noticed)
             with pytest.raises(LeaseLostError, match="process 1 on elsewhere"):
                 lease.check()
         assert store().holder() == thief
@@ -156,11 +170,22 @@ class LeaseContract:
     ) -> None:
         there = Holder("elsewhere", 1, "2026-01-31 12:00:05", "token")
         self.plant(url, there)
-        beat = threading.Timer(0.3, lambda: self.plant(url, replace(there, beat=1)))
-        beat.start()
-        with pytest.raises(InputError, match="process 1 on elsewhere"):
-            hold(store(), "s", watch_seconds=5).__enter__()
-        beat.join()
+        refused = threading.Event()
+
+        def beat() -> None:
+            number = 0
+            while not refused.wait(0.3):
+                number += 1
+                self.plant(url, replace(there, beat=number))
+
+        heart = threading.Thread(target=beat)
+        heart.start()
+        try:
+            with pytest.raises(InputError, match="process 1 on elsewhere"):
+                hold(store(), "s", watch_seconds=30).__enter__()
+        finally:
+            refused.set()
+            heart.join()
 
     def test_of_many_that_come_at_once_one_gets_it(self, store: Callable[[], LeaseStore]) -> None:
         held, refused, all_tried = [], [], threading.Barrier(6)
@@ -169,10 +194,10 @@ class LeaseContract:
             try:
                 with hold(own, "s") as lease:
                     held.append(lease)
-                    all_tried.wait(20)
+                    all_tried.wait(60)
             except InputError as error:
                 refused.append(error)
-                all_tried.wait(20)
+                all_tried.wait(60)
 
         threads = [threading.Thread(target=drive, args=(store(),)) for _ in range(6)]
         for thread in threads:
@@ -192,8 +217,12 @@ class TestFileLease(LeaseContract):
         from dataclasses import asdict
 
         Path(url).mkdir(exist_ok=True)
-        # Written without the system's lock, which file systems between machines may not share.
-        (Path(url) / "s.lease").write_text(json.dumps(asdict(holder)))
+        path = Path(url) / "s.lease"
+        path.touch()
+        # Written without the system's lock, which file systems between machines may not share; never empty meanwhile.
+        with path.open("r+") as file:
+            file.write(json.dumps(asdict(holder)))
+            file.truncate()
 
     def test_what_a_killed_driver_half_wrote_is_no_holder(self, url: str, store: Callable[[], LeaseStore]) -> None:
         Path(url).mkdir()
@@ -208,7 +237,7 @@ class TestDatabaseLease(LeaseContract):
         return f"sqlite:///{tmp_path / 'records.db'}"
 
 
-def _until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
