@@ -1,24 +1,37 @@
 """How fast crops pass, and how long is waited for them."""
 
-import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
+import pytest
+
+from gkm.training import usage
 from gkm.training.usage import Pace
 
 
-def _slow() -> Iterator[int]:
-    for number in range(4):
-        time.sleep(0.05)
-        yield number
+class Clock:
+    """Time goes on while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def slow(self) -> Iterator[int]:
+        for number in range(4):
+            self.sleep(0.03)
+            yield number
 
 
-def test_the_share_of_waiting_and_the_speed_are_of_the_time_between_two_looks() -> None:
-    pace = Pace()
+def test_the_share_of_waiting_and_the_speed_are_of_the_time_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, pace = Clock(), Pace()
+    monkeypatch.setattr(usage, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     assert pace.measure() == {}
-    for _ in pace.waited_for(_slow()):
-        time.sleep(0.05)
+    for _ in pace.waited_for(clock.slow()):
+        clock.sleep(0.07)
         pace.count(8)
+    clock.sleep(5)
     measured = pace.measure()
-    assert 10 < measured["system/data_wait_percent"] < 90
-    assert 1 < measured["system/crops_per_second"] <= 32 / 0.4
+    assert measured == pytest.approx({"system/data_wait_percent": 30, "system/crops_per_second": 32 / 0.4})
     assert pace.measure() == {}

@@ -61,21 +61,22 @@ def test_what_an_ended_worker_gave_still_counts(started: Callable[..., SharedMem
         assert exchange(torch.tensor([float(number)])).tolist() == [[number], [number * 10]]
 
 
-def test_an_ended_worker_is_noticed_within_a_second(started: Callable[..., SharedMemoryExchange]) -> None:
+def test_an_ended_worker_is_noticed_at_once(started: Callable[..., SharedMemoryExchange]) -> None:
     exchange = started(_ends_after(1))
     exchange(torch.tensor([0.0]))
+    os.waitid(os.P_PIDFD, exchange._others[1], os.WEXITED | os.WNOWAIT)  # its end may take a busy machine a while
     began = time.monotonic()
     with pytest.raises(WorkerGoneError, match="worker 1 has ended; worker 0 cannot go on without it"):
         exchange(torch.tensor([1.0]))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5, "long before its patience of 60 seconds ends"
 
 
 def test_patience_with_a_worker_that_lives_but_does_not_come_ends(
     started: Callable[..., SharedMemoryExchange],
 ) -> None:
     exchange = started(_sleeps, patience=0.3)
-    began, used = time.monotonic(), time.process_time()
+    began, used = time.monotonic(), time.thread_time()
     with pytest.raises(WorkerGoneError, match="worker 1 did not come within 0 seconds"):
         exchange(torch.tensor([0.0]))
-    assert 0.3 < time.monotonic() - began < 5
-    assert time.process_time() - used < 0.2  # it waits, and does not spin
+    assert 0.3 < time.monotonic() - began < 30
+    assert time.thread_time() - used < 0.2  # it waits, and does not spin
