@@ -25,17 +25,19 @@ def pairs():
 
 
 class _Filler:
-    """A process that fills the cache when it is told to."""
+    """A process that fills the cache when it is told to; it is there once it has imported what it needs."""
 
     def __init__(self, data, cache):
         script = f"""
 from gkm.data.reading.cache import open_split
+print("here", flush=True)
 input()
 open_split({str(data)!r}, "train", {str(cache)!r})
 print("filled", flush=True)
 """
         pipe = subprocess.PIPE
         self._process = subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, text=True)
+        assert self._process.stdout.readline() == "here\n"
 
     def go(self):
         self._process.stdin.write("go\n")
@@ -43,7 +45,6 @@ print("filled", flush=True)
 
     def wait(self):
         assert self._process.stdout.readline() == "filled\n"
-        self._process.communicate()
 
     def kill(self):
         self._process.send_signal(signal.SIGKILL)
@@ -55,19 +56,19 @@ def test_whatever_is_killed_the_pixels_are_whole(pairs, tmp_path):
     data, cache = tmp_path / "data", tmp_path / "cache"
     write_dataset([("train", pair) for pair in pairs], data, {}, shard_bytes=1)
     fillers = [_Filler(data, tmp_path / "other cache") for _ in range(2)]
-    time.sleep(3)  # to import
     start = time.monotonic()
     for filler in fillers:
         filler.go()
     for filler in fillers:
         filler.wait()
     whole_seconds = time.monotonic() - start
+    for filler in fillers:
+        filler.kill()
 
     chooser = random.Random(0)
     interrupted = 0
     for _ in range(5):
         fillers = [_Filler(data, cache) for _ in range(2)]
-        time.sleep(3)
         for filler in fillers:
             filler.go()
         time.sleep(chooser.uniform(0, whole_seconds))
