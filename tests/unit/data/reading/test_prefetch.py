@@ -19,7 +19,7 @@ def test_results_come_in_order(workers):
 
 
 def test_threads_work_at_the_same_time_but_not_far_ahead():
-    together = threading.Barrier(3, timeout=10)
+    together, before = threading.Barrier(3, timeout=60), threading.enumerate()
     begun = []
 
     def met(number):
@@ -32,7 +32,8 @@ def test_threads_work_at_the_same_time_but_not_far_ahead():
     assert next(results) == 0
     assert max(begun) <= 7
     results.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("gkm-crops")]
+    left = [thread for thread in threading.enumerate() if thread not in before]  # earlier tests may have left some
+    assert not [thread for thread in left if thread.name.startswith("gkm-crops")]
     assert max(begun) < 20
 
 

@@ -520,7 +520,7 @@ def start(
     yield begin
     for one in started:
         one.close()
-    assert not any(thread.name == "gkm-mirror" for thread in threading.enumerate())
+    assert not any(one._thread.is_alive() for one in started)
 
 
 Start = Callable[..., MlflowMirror]
