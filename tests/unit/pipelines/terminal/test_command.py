@@ -103,7 +103,7 @@ def test_a_signal_ends_with_its_status_and_a_sentence(tmp_path: Path, number: si
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert errors == f"stopped by {name}; what was finished is kept\n"
 
