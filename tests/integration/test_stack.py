@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -151,9 +152,10 @@ def test_no_secret_is_found_in_anything_but_the_keys(stack: Stack, road: dict[st
     state = json.loads((stack.folder / "state.json").read_text())
     own = [stack.folder / "keys", stack.folder / "s3" / "s3.json", stack.folder / "s3" / "security.toml"]
     for root in (stack.folder, Path(state["ray_folder"]), backup / "s3", backup / "studies.dump", stack.log):
-        for path in [root, *root.rglob("*")]:
+        for path in files(root):
             if path.is_file() and not any(path.is_relative_to(place) for place in own):
-                places[str(path)] = path.read_bytes()
+                with suppress(FileNotFoundError):  # servers that run delete files, too
+                    places[str(path)] = path.read_bytes()
     for process in psutil.process_iter():
         try:
             places[f"command line of {process.pid}"] = " ".join(process.cmdline()).encode()
@@ -198,6 +200,13 @@ def processes(stack: Stack) -> list[psutil.Process]:
 
     leaders = [running.process for running in read_state(Folder(stack.folder)).servers.values()]
     return belonging(f"{stack.folder}:", leaders)
+
+
+def files(root: Path) -> Iterator[Path]:
+    """All there are below `root`, or it; what is deleted meanwhile is passed over."""
+    yield root
+    for folder, _, names in os.walk(root):
+        yield from (Path(folder, name) for name in names)
 
 
 def restore_program() -> list[str]:
