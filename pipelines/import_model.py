@@ -34,7 +34,7 @@ def main(
 
     found = import_model(open_tracking(workspace, tracking_uri), file, network, source=source, licence=licence)
     say(f"{REGISTERED_NAME} version {found.version} (challenger): {network}, {found.parameters:,} parameters")
-    say(f"deblur with it: python pipelines/deblur.py PHOTO --out restored --model {found.version}")
+    say(f"deblur with it: gkm deblur PHOTO --out restored --model {found.version}")
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def main(
     page = report or workspace / "studies" / spec.name / "report.html"
     scores = Noise(sigmas, join(absolute(workspace), "evaluations", "noise")) if sigmas else None
     conclude(spec, outcome, None if no_report else page, scores)
-    say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
+    say(f"deblur a photo of yours: gkm deblur PHOTO --out restored --workspace {workspace}")
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def _register(record: "TrialRecord", launch: "Launch", workspace: Path, *, wante
     version = register_run(launch.tracking, record.run_id, tags={}, summary=described)
     say(f"registered: {REGISTERED_NAME} version {version}, alias {CHALLENGER}")
     say(f"promote it, if it passes the gates: gkm promote --version {version}")
-    say(f"deblur a photo of yours: python pipelines/deblur.py PHOTO --out restored --workspace {workspace}")
+    say(f"deblur a photo of yours: gkm deblur PHOTO --out restored --workspace {workspace}")
 
 
 def _hush_profiler() -> None:

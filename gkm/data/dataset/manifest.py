@@ -167,9 +167,7 @@ def read_manifest(data: str | Path) -> Manifest:
     """The manifest of the data set in `data`; InputError if there is none, or if it is damaged or edited."""
     location = storage.join(data, MANIFEST)
     if not storage.exists(location):
-        raise InputError(
-            f"{data}: holds no data set (no {MANIFEST}); make one with: python pipelines/prepare_data.py --out {data}"
-        )
+        raise InputError(f"{data}: holds no data set (no {MANIFEST}); make one with: gkm prepare --out {data}")
     remedy = "prepare the data set again with --overwrite"
     try:
         content = json.loads(storage.read_bytes(location))

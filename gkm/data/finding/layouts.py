@@ -123,7 +123,7 @@ def _cuhk(source: Path, tree: Tree, shares: Shares | None) -> Found | None:
     place = source / folder
     raise InputError(
         f"{source}: is CUHK-BD, blurred photographs without sharp partners, so nothing can be learnt from it or scored "
-        f"on it; restore its photographs with python pipelines/deblur.py {place}/*.jpg --out restored"
+        f"on it; restore its photographs with gkm deblur {place}/*.jpg --out restored"
     )
 
 

@@ -85,9 +85,7 @@ def test_rtf(tmp_path):
 
 def test_cuhk_is_recognised_and_refused_with_what_can_be_done(tmp_path):
     photos(tmp_path, "image/out_of_focus0001.jpg", "image/motion0001.jpg", "gt/out_of_focus0001.png")
-    with pytest.raises(
-        InputError, match=r"is CUHK-BD, .* without sharp partners.*pipelines/deblur\.py .*image/\*\.jpg"
-    ):
+    with pytest.raises(InputError, match=r"is CUHK-BD, .* without sharp partners.*gkm deblur .*image/\*\.jpg"):
         find_pairs(tmp_path)
 
 
