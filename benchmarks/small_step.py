@@ -1,0 +1,94 @@
+"""What is a training step of the quick study made of? Processor time of one thread: fixed, convolutions, the rest.
+
+    python benchmarks/small_step.py              2 minutes
+    python benchmarks/small_step.py --compile    the same step through torch.compile, too; some minutes more
+
+The network is that of search_spaces/quick.py's baseline (width 8), its step 8 crops of 64 pixels. What a step of one
+crop of 32 pixels takes is nearly all spent on starting operations, whatever their size: trials that are trained
+together could at most share that. Operators are those of PyTorch's profiler, by the time that they take themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Sequence
+
+import torch
+from machine import clock, describe
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+from training_step import crops
+
+from gkm.losses import multi_scale_loss
+from gkm.networks import build
+from search_spaces.quick import SPACE
+
+SIZES = ((8, 64), (4, 64), (8, 32), (1, 32))
+"""Crops and their pixels; the first are the study's, the last the least."""
+KINDS = {
+    "convolutions": ("aten::mkldnn_convolution", "aten::convolution_backward", "aten::_slow_conv2d"),
+    "products of matrices": ("aten::bmm", "aten::mm", "aten::addmm"),
+    "batch norm": ("aten::native_batch_norm",),
+}
+
+
+def stepper(
+    forward: Callable[[Tensor], Sequence[Tensor]], parameters: list[torch.nn.Parameter]
+) -> Callable[..., float]:
+    """A function (crops, pixels) that takes a step on new crops and returns its seconds."""
+    optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
+
+    def step(count: int, pixels: int) -> float:
+        blurred, sharp = crops(count, pixels)
+        began = clock()
+        loss = multi_scale_loss(list(forward(blurred)), sharp, "l2")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
+        optimizer.step()
+        return clock() - began
+
+    return step
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--steps", type=int, default=40)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(describe())
+    torch.manual_seed(0)
+    network = build(SPACE.config(SPACE.baseline).model).train()
+    step = stepper(network, list(network.parameters()))
+    medians = []
+    for count, pixels in SIZES:
+        seconds = [step(count, pixels) for _ in range(options.steps)]
+        medians.append(statistics.median(seconds[options.steps // 4 :]))
+        print(f"{count} crops of {pixels} pixels: {1e3 * medians[-1]:.0f} ms", flush=True)
+    whole, fixed = medians[0], medians[-1]
+    most = whole / (whole - fixed)
+    print(f"fixed: {fixed / whole:.0%} of a step; trials that shared all of it would be {most:.2f} times as fast")
+    with profile(activities=[ProfilerActivity.CPU]) as watched:
+        for _ in range(5):
+            step(*SIZES[0])
+    events = watched.key_averages()
+    whole = sum(event.self_cpu_time_total for event in events)
+    for kind, names in KINDS.items():
+        taken = sum(event.self_cpu_time_total for event in events if event.key.startswith(names))
+        print(f"{kind}: {taken / whole:.0%} of the profiled time")
+    operations = sum(event.count for event in events if event.key.startswith("aten::"))
+    print(f"operations: {operations // 5} a step")
+    if options.compile:
+        torch._dynamo.config.recompile_limit = 256
+        compiled = stepper(torch.compile(network, dynamic=False), list(network.parameters()))
+        first = compiled(*SIZES[0])
+        seconds = [compiled(*SIZES[0]) for _ in range(options.steps)]
+        print(
+            f"compiled: {1e3 * statistics.median(seconds[options.steps // 4 :]):.0f} ms, the first step {first:.0f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()
