@@ -7,17 +7,9 @@ from gkm.config.dpdnet import DPDNetConfig
 from gkm.config.gkmnet import GKMNetConfig
 from gkm.config.networks import AnyNetworkConfig, network_kinds, register_settings, settings_class
 from gkm.config.nrknet import NRKNetConfig
+from gkm.config.sections import DataConfig, LossConfig, OptimConfig, TrainingConfig
 from gkm.config.srn import SRNConfig
-from gkm.config.trial import (
-    DataConfig,
-    LossConfig,
-    OptimConfig,
-    TrainingConfig,
-    TrialConfig,
-    network_from_dict,
-    parse_assignments,
-    setting_paths,
-)
+from gkm.config.trial import TrialConfig, network_from_dict, parse_assignments, setting_paths
 
 ModelConfig = GKMNetConfig
 """Another name, from when GKMNet was the only network."""

@@ -40,6 +40,10 @@ class NetworkConfig(Settings):
         """Channels at full resolution, by which the speed of a device is looked up before anything runs."""
         return int(getattr(self, "width", 64))
 
+    def fourier_problem(self, schedule: str) -> str | None:
+        """Why its cost with this `loss.schedule` takes no Fourier term, and what to do; None: it takes one."""
+        return None
+
     def apart_from(self, weights_of: NetworkConfig) -> list[str]:
         """The settings in which a network with these weights would be another one; none: they fit."""
         here, there = (settings.model_dump(mode="json") for settings in (self, weights_of))

@@ -26,6 +26,10 @@ class DMENetConfig(NetworkConfig):
         """Least side of a training crop: two pixels at the deepest stage, for the statistics of its norms."""
         return 32
 
+    def fourier_problem(self, schedule: str) -> str | None:
+        """Its cost is of maps."""
+        return "learns maps of the blur by l2 alone; leave the weight at 0"
+
     @classmethod
     def paper(cls) -> Self:
         """As the paper has it, with 26.94 million parameters."""

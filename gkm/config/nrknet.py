@@ -40,6 +40,14 @@ class NRKNetConfig(NetworkConfig):
         """Least side of a training crop: eight pixels at the coarsest scale, and the features halve these twice."""
         return max(16, 8 << (self.num_scales - 1))
 
+    def fourier_problem(self, schedule: str) -> str | None:
+        """The authors' cost has one of its own."""
+        if schedule != "paper":
+            return None
+        return (
+            "has a Fourier term of its own with loss.schedule = paper; leave the weight at 0 or choose another schedule"
+        )
+
     @classmethod
     def paper(cls) -> Self:
         """The network of the paper's main results: width 64, K = 21, three scales of 3, 2 and 1 iterations."""

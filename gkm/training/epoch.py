@@ -160,7 +160,9 @@ class Trainer:
             outputs = self._wrapped(shown_BCHW)
         outputs = [output.float() for output in outputs]
         own = self._model.cost(outputs, shown_BCHW, wanted_BCHW, self._config.loss, progress)
-        return multi_scale_loss(outputs, wanted_BCHW, cost) if own is None else own
+        if own is not None:
+            return own
+        return multi_scale_loss(outputs, wanted_BCHW, cost, fourier_weight=self._config.loss.fourier_weight)
 
     def _exchange(self, *, last: bool) -> AbstractContextManager[None]:
         """Gradients are averaged with those of the other workers once a step, when the last piece has added its own."""

@@ -18,8 +18,13 @@ from gkm.errors import InputError
 
 CANDIDATES = (True, False, 1, 2, 3, 5, 9, 128, 0.5, [128])
 SOME = ("model.width", "model.gcm", "data.flips", "optim.clip_norm", "training.precision", "loss.schedule")
-NEEDED = {"model.bank": {"model.num_kernels": 22}}
-"""Setting -> what its other values need beside them."""
+NEEDED = {
+    ("gkmnet", "model.bank"): {"model.num_kernels": 22},
+    ("nrknet", "loss.fourier_weight"): {"loss.schedule": "l2"},
+}
+"""Network, setting -> what its other values need beside them."""
+REFUSED = {("dmenet", "loss.fourier_weight")}
+"""Network, setting: it may have its default alone."""
 
 
 def other_value(path, base):
@@ -62,13 +67,16 @@ def test_a_file_may_hold_some_settings_only(tmp_path):
 
 IDENTIFY_NOTHING = {"model.kind", "training.checkpoint_minutes"}
 OF_A_NETWORK = [
-    (kind, path) for kind in network_kinds() for path in setting_paths(kind) if path not in IDENTIFY_NOTHING
+    (kind, path)
+    for kind in network_kinds()
+    for path in setting_paths(kind)
+    if path not in IDENTIFY_NOTHING and (kind, path) not in REFUSED
 ]
 
 
 @pytest.mark.parametrize(("kind", "path"), OF_A_NETWORK)
 def test_fingerprint_changes_with_every_setting(kind, path):
-    base = TrialConfig().with_values({"model.kind": kind, **(NEEDED.get(path, {}) if kind == "gkmnet" else {})})
+    base = TrialConfig().with_values({"model.kind": kind, **NEEDED.get((kind, path), {})})
     assert base.with_values({path: other_value(path, base)}).fingerprint() != base.fingerprint()
 
 
@@ -269,3 +277,23 @@ def test_a_batch_that_cannot_be_taken_in_pieces_is_refused():
         InputError, match=r"^--set: data\.batch_size = 4 cannot be divided into training\.accumulate = 3"
     ):
         TrialConfig().with_assignments(["training.accumulate=3"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"model.kind": "dmenet"}, "learns maps of the blur by l2 alone"),
+        ({"model.kind": "nrknet"}, "has a Fourier term of its own"),
+    ],
+)
+def test_a_fourier_term_that_would_not_be_heard_is_refused(settings, reason):
+    with pytest.raises(InputError, match=rf"loss\.fourier_weight = 0\.1: .*{reason}"):
+        TrialConfig().with_values(settings | {"loss.fourier_weight": 0.1})
+    heard = {"model.kind": "nrknet", "loss.schedule": "l2", "loss.fourier_weight": 0.1}
+    assert TrialConfig().with_values(heard).loss.fourier_weight == 0.1
+
+
+def test_no_fourier_term_identifies_nothing():
+    plain, weighted = TrialConfig(), TrialConfig().with_values({"loss.fourier_weight": 0.1})
+    assert plain.fingerprint() != weighted.fingerprint()
+    assert weighted.with_values({"loss.fourier_weight": 0.0}).fingerprint() == plain.fingerprint()

@@ -6,7 +6,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from gkm.config import OptimConfig
-from gkm.losses import cost_name, learning_rate_at, multi_scale_loss, shrink_to, ssim_loss
+from gkm.losses import cost_name, fourier_l1, learning_rate_at, multi_scale_loss, shrink_to, ssim_loss
 from gkm.networks.ops.pyramid import pyramid
 
 
@@ -78,6 +78,16 @@ def test_l2_loss_is_the_sum_over_scales():
     assert multi_scale_loss(outputs, sharp, "l2") == pytest.approx(0, abs=1e-12)
     shifted = [output + 0.1 for output in outputs]
     assert multi_scale_loss(shifted, sharp, "l2").item() == pytest.approx(3 * 0.01, rel=1e-4)
+
+
+@pytest.mark.parametrize("cost", ["l2", "ssim"])
+def test_a_fourier_term_is_added_at_every_scale(cost):
+    sharp, outputs = torch.rand(2, 3, 32, 48), [torch.rand(2, 3, side, side * 3 // 2) for side in (8, 16, 32)]
+    terms = sum(fourier_l1(output, shrink_to(sharp, output)) for output in outputs)
+    assert terms > 1, "transforms are not normed"
+    plain = multi_scale_loss(outputs, sharp, cost)
+    assert torch.equal(multi_scale_loss(outputs, sharp, cost, fourier_weight=0.0), plain)
+    torch.testing.assert_close(multi_scale_loss(outputs, sharp, cost, fourier_weight=0.1), plain + 0.1 * terms)
 
 
 def test_sharp_image_is_shrunk_as_the_networks_pyramid_is():

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gkm.losses import fourier_l1
+
 PairCost = Callable[[Tensor, Tensor], Tensor]
 """Two images [B, 3, h, w] in, a scalar out that is zero where they agree."""
 
@@ -50,13 +52,6 @@ def reblurring_cost(reblurred: Sequence[Tensor], blurred_B3HW: Tensor) -> Tensor
             error = functional.mse_loss(again.to(blurred_B3HW.dtype), shrunk(blurred_B3HW, again))
             total = total + error * (place / (len(reblurred) + 1))
     return total
-
-
-def fourier_l1(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:
-    """Mean absolute difference of the real, plus that of the imaginary parts of the (unnormed) Fourier transforms."""
-    difference = torch.view_as_real(torch.fft.fft2(restored_B3HW - sharp_B3HW))
-    loss: Tensor = 2 * difference.abs().mean()
-    return loss
 
 
 def shrunk(image_B3HW: Tensor, like_B3HW: Tensor) -> Tensor:

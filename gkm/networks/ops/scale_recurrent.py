@@ -180,7 +180,9 @@ class ScaleRecurrent(Network):
         self, outputs: Sequence[Tensor], input_BCHW: Tensor, sharp_B3HW: Tensor, loss: LossConfig, progress: Progress
     ) -> Tensor | None:
         """Where `loss.schedule` is "paper", the cost of SRN's authors: the sum of all scales' squared errors."""
-        return multi_scale_loss(outputs, sharp_B3HW, "l2") if loss.schedule == "paper" else None
+        if loss.schedule != "paper":
+            return None
+        return multi_scale_loss(outputs, sharp_B3HW, "l2", fourier_weight=loss.fourier_weight)
 
     def for_inference(self, dtype: torch.dtype = torch.float32) -> Self:
         """A frozen copy for restoring photographs, channels last; it gives the same results.

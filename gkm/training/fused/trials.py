@@ -82,7 +82,7 @@ class FusedTrials:
         for trial, batch, own in zip(self.trials, batches, shares, strict=True):
             sharp = batch.sharp_B3HW.to(device, non_blocking=True)
             cost = cost_name(trial.config.loss.schedule, epoch, trial.config.training.epochs)
-            losses.append(multi_scale_loss(own, sharp, cost))
+            losses.append(multi_scale_loss(own, sharp, cost, fourier_weight=trial.config.loss.fourier_weight))
         return losses
 
 

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from gkm.losses import squared_l2, ssim_loss
+from gkm.losses import fourier_l1, squared_l2, ssim_loss
 from gkm.networks.nrknet.loss import (
     cost_name,
-    fourier_l1,
     learning_rate_factor,
     reblurring_cost,
     restoration_cost,

@@ -31,7 +31,13 @@ BASE = TrialConfig().with_values(
 DIFFERING = (
     {"training.seed": 0, "optim.learning_rate": 1e-3, "loss.schedule": "paper"},
     {"training.seed": 1, "optim.learning_rate": 3e-3, "loss.schedule": "l2"},
-    {"training.seed": 2, "optim.learning_rate": 1e-3, "loss.schedule": "ssim", "optim.clip_norm": None},
+    {
+        "training.seed": 2,
+        "optim.learning_rate": 1e-3,
+        "loss.schedule": "ssim",
+        "optim.clip_norm": None,
+        "loss.fourier_weight": 0.01,
+    },
 )
 
 
