@@ -134,7 +134,8 @@ def main() -> None:
     if options.operators:
         operators(trials, SPACE.base.data.batch_size, rounds=2 if options.quick else 5)
         return
-    base = SPACE.base.with_values({"model.width": options.width, "data.crop_pixels": options.crop_pixels})
+    sizes = {"model.width": options.width, "data.crop_pixels": options.crop_pixels}
+    base = SPACE.base.with_values(sizes | {"training.ema": 0.0})  # groups of trials keep no average
     rates = [1e-3 * 10 ** (number / max(1, trials - 1)) for number in range(trials)]
     configs = [
         base.with_values({"training.seed": number, "optim.learning_rate": rate}) for number, rate in enumerate(rates)

@@ -216,7 +216,7 @@ def _edit(data, change):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda data: (data / "manifest.json").unlink(), r"holds no data set .*prepare_data\.py"),
+        (lambda data: (data / "manifest.json").unlink(), r"holds no data set .*gkm prepare"),
         (lambda data: (data / "manifest.json").write_text("{"), "is no manifest"),
         (lambda data: (data / "manifest.json").write_text("[]"), "is no manifest"),
         (
