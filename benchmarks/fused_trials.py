@@ -25,6 +25,7 @@ from training_step import clock, crops
 
 from gkm.config import TrialConfig
 from gkm.data.reading.loader import Batch
+from gkm.losses import learning_rate_at
 from gkm.networks import build
 from gkm.training.context import LocalContext
 from gkm.training.course.position import StepLosses
@@ -73,7 +74,7 @@ def compare(configs: list[TrialConfig], steps: int, folder: Path) -> None:
         alone = []
         for trainer, source, config in zip(trainers, sources, configs, strict=True):
             losses = StepLosses()
-            trainer.train(source, 0, config.optim.learning_rate, losses)
+            trainer.train(source, 0, learning_rate_at(config.optim, 0, config.training.epochs), losses)
             losses.settle()
             alone.append(losses.total)
         between = clock()
