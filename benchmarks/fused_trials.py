@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from machine import describe
+from machine import clock, describe
 from torch.nn import functional
-from training_step import clock, crops
+from training_step import crops
 
 from gkm.config import TrialConfig
 from gkm.data.reading.loader import Batch

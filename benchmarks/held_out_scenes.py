@@ -44,12 +44,12 @@ ARMS = {
 """Beside the quick study's own settings, which are those of the last; the first has the paper's schedule."""
 
 
-def sample_pairs(folder: Path) -> list[tuple[str, Pair]]:
-    """The training and validation photographs of the embedded sample, each with its scene."""
+def sample_pairs(folder: Path) -> list[Pair]:
+    """The training and validation photographs of the embedded sample."""
     prepare(sample_source(), folder / "sample")
     splits = open_dataset(folder / "sample").manifest.splits
     shards = [shard for name in ("train", "validation") for shard in splits[name].shards]
-    return [(pair.scene, pair) for shard in shards for pair in read_shard(folder / "sample", shard)]
+    return [pair for shard in shards for pair in read_shard(folder / "sample", shard)]
 
 
 def gains(config: TrialConfig, data: Path, folder: Path) -> list[float]:
@@ -66,6 +66,12 @@ def gains(config: TrialConfig, data: Path, folder: Path) -> list[float]:
         scores = evaluate(restore, (photographs[i] for i in range(len(photographs))), with_lpips=False)
         found.append(statistics.fmean(score.psnr for score in scores) - blurred)
     return found
+
+
+def line(name: str, scene: str, gained: list[float]) -> str:
+    """What is printed of `gains`."""
+    whole, one, two = gained
+    return f"{name:24} {scene:12} {whole:+.3f} dB, windows {one:+.3f}, of two crops {two:+.3f}"
 
 
 def main() -> None:
@@ -86,9 +92,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         pairs = sample_pairs(folder)
-        scenes = sorted({scene for scene, _ in pairs})[: 2 if options.quick else None]
+        scenes = sorted({pair.scene for pair in pairs})[: 2 if options.quick else None]
         for scene in scenes:
-            split = [("validation" if own == scene else "train", pair) for own, pair in pairs]
+            split = [("validation" if pair.scene == scene else "train", pair) for pair in pairs]
             write_dataset(split, folder / scene / "data", {"kind": "sample, one scene held out"})
         with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
             under_way = {
@@ -99,16 +105,13 @@ def main() -> None:
             found = {}
             for (name, scene), result in under_way.items():
                 found[name, scene] = result.result()
-                whole, one, two = found[name, scene]
-                print(f"{name:24} {scene:12} {whole:+.3f} dB, windows {one:+.3f}, of two crops {two:+.3f}", flush=True)
+                print(line(name, scene, found[name, scene]), flush=True)
     first = next(iter(configs))
     for name in configs:
         means = [statistics.fmean(found[name, scene][place] for scene in scenes) for place in range(3)]
         better = sum(found[name, scene][0] > found[first, scene][0] for scene in scenes)
-        print(
-            f"{name:24} {'mean':12} {means[0]:+.3f} dB, windows {means[1]:+.3f}, of two crops {means[2]:+.3f}", end=""
-        )
-        print("" if name == first else f"; better than {first} for {better} of {len(scenes)} scenes")
+        against = "" if name == first else f"; better than {first} for {better} of {len(scenes)} scenes"
+        print(line(name, "mean", means) + against)
     print(f"in {(time.monotonic() - began) / 60:.0f} minutes")
 
 

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Sequence
 
 import torch
-from machine import clock, describe
-from torch import Tensor
+from machine import describe
 from torch.profiler import ProfilerActivity, profile
-from training_step import crops
+from training_step import Contender, crops
 
-from gkm.losses import multi_scale_loss
 from gkm.networks import build
 from search_spaces.quick import SPACE
 
@@ -33,22 +30,9 @@ KINDS = {
 }
 
 
-def stepper(
-    forward: Callable[[Tensor], Sequence[Tensor]], parameters: list[torch.nn.Parameter]
-) -> Callable[..., float]:
-    """A function (crops, pixels) that takes a step on new crops and returns its seconds."""
-    optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
-
-    def step(count: int, pixels: int) -> float:
-        blurred, sharp = crops(count, pixels)
-        began = clock()
-        loss = multi_scale_loss(list(forward(blurred)), sharp, "l2")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
-        optimizer.step()
-        return clock() - began
-
-    return step
+def seconds_of(contender: Contender, count: int, pixels: int, steps: int = 1) -> list[float]:
+    """Of each step, on crops of its own."""
+    return [contender.step(*crops(count, pixels))[0] for _ in range(steps)]
 
 
 def main() -> None:
@@ -60,19 +44,18 @@ def main() -> None:
     torch.set_num_threads(1)
     print(describe())
     torch.manual_seed(0)
-    network = build(SPACE.config(SPACE.baseline).model).train()
-    step = stepper(network, list(network.parameters()))
+    network = build(SPACE.config(SPACE.baseline).model)
+    contender = Contender(network, bfloat16=False, fused=True)
     medians = []
     for count, pixels in SIZES:
-        seconds = [step(count, pixels) for _ in range(options.steps)]
+        seconds = seconds_of(contender, count, pixels, options.steps)
         medians.append(statistics.median(seconds[options.steps // 4 :]))
         print(f"{count} crops of {pixels} pixels: {1e3 * medians[-1]:.0f} ms", flush=True)
     whole, fixed = medians[0], medians[-1]
     most = whole / (whole - fixed)
     print(f"fixed: {fixed / whole:.0%} of a step; trials that shared all of it would be {most:.2f} times as fast")
     with profile(activities=[ProfilerActivity.CPU]) as watched:
-        for _ in range(5):
-            step(*SIZES[0])
+        seconds_of(contender, *SIZES[0], 5)
     events = watched.key_averages()
     whole = sum(event.self_cpu_time_total for event in events)
     for kind, names in KINDS.items():
@@ -82,9 +65,9 @@ def main() -> None:
     print(f"operations: {operations // 5} a step")
     if options.compile:
         torch._dynamo.config.recompile_limit = 256
-        compiled = stepper(torch.compile(network, dynamic=False), list(network.parameters()))
-        first = compiled(*SIZES[0])
-        seconds = [compiled(*SIZES[0]) for _ in range(options.steps)]
+        compiled = Contender(torch.compile(network, dynamic=False), bfloat16=False, fused=True)
+        (first,) = seconds_of(compiled, *SIZES[0])
+        seconds = seconds_of(compiled, *SIZES[0], options.steps)
         print(
             f"compiled: {1e3 * statistics.median(seconds[options.steps // 4 :]):.0f} ms, the first step {first:.0f} s"
         )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gkm.config import OptimConfig
+from gkm.config import LossConfig, OptimConfig
 from gkm.metrics import SSIM_C1, SSIM_C2, SSIM_SIGMA_PIXELS, SSIM_WINDOW_PIXELS
 
 Cost = Literal["l2", "ssim"]
@@ -77,6 +77,12 @@ def multi_scale_loss(
         if fourier_weight:
             losses += [fourier_weight * fourier_l1(restored, sharp) for restored, sharp in pairs]
         return torch.stack(losses).sum()
+
+
+def scheduled_loss(outputs: Sequence[Tensor], sharp_B3HW: Tensor, loss: LossConfig, epoch: int, epochs: int) -> Tensor:
+    """`multi_scale_loss` as `loss` has it in `epoch` (from 0) of `epochs`."""
+    cost = cost_name(loss.schedule, epoch, epochs)
+    return multi_scale_loss(outputs, sharp_B3HW, cost, fourier_weight=loss.fourier_weight)
 
 
 def squared_l2(restored_B3HW: Tensor, sharp_B3HW: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gkm.config import TrialConfig
-from gkm.losses import cost_name, multi_scale_loss
+from gkm.losses import scheduled_loss
 from gkm.networks import Network
 from gkm.networks.network import Progress
 from gkm.training.average import WeightAverage
@@ -89,7 +89,6 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         training = self._config.training
-        cost = cost_name(self._config.loss.schedule, epoch, training.epochs)
         # What a network draws while it trains (dropout) depends on the epoch alone: one that is resumed repeats itself.
         torch.manual_seed(training.seed * 1_000_003 + epoch)
         if random:
@@ -97,7 +96,7 @@ class Trainer:
         self._model.train()
         for batch in self.pace.waited_for(batches.epoch(epoch, losses.batches)):
             with self.arithmetic.products():
-                loss = self._step(batch, cost, Progress(epoch, training.epochs))
+                loss = self._step(batch, Progress(epoch, training.epochs))
             if average is not None:
                 average.update()
             losses.add(loss)
@@ -105,24 +104,24 @@ class Trainer:
             after_step()
         losses.settle()
 
-    def _step(self, batch: PairedBatch, cost: str, progress: Progress) -> Tensor:
+    def _step(self, batch: PairedBatch, progress: Progress) -> Tensor:
         """One optimiser step; the loss of this worker's share, on its device."""
         device = self._context.device
         input_BCHW = batch.input_BCHW.to(device, non_blocking=True)
         sharp_B3HW = batch.sharp_B3HW.to(device, non_blocking=True)
         self._optimizer.zero_grad(set_to_none=True)
         try:
-            loss = self._gradients(input_BCHW, sharp_B3HW, cost, progress)
+            loss = self._gradients(input_BCHW, sharp_B3HW, progress)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             loss = None
         if loss is None:  # outside of the handler, which would hold on to what has to be freed first
-            raise self._too_large(input_BCHW, sharp_B3HW, cost, progress)
+            raise self._too_large(input_BCHW, sharp_B3HW, progress)
         self.arithmetic.step(self._optimizer, self._model, self._config.optim.clip_norm)
         return loss
 
-    def _gradients(self, input_BCHW: Tensor, sharp_B3HW: Tensor, cost: str, progress: Progress) -> Tensor:
+    def _gradients(self, input_BCHW: Tensor, sharp_B3HW: Tensor, progress: Progress) -> Tensor:
         """Add up the gradients of all pieces; the mean loss of their crops."""
         crops = len(input_BCHW)
         ahead, total = self._context.rank * crops, self._context.world_size * crops
@@ -135,25 +134,25 @@ class Trainer:
                 set_random_state(self._context.device, random)
             blurred, sharp = input_BCHW[start : start + size], sharp_B3HW[start : start + size]
             with self._share.of(ahead + start, len(blurred), total), self._exchange(last=start == starts[-1]):
-                loss = self._loss(blurred, sharp, cost, progress)
+                loss = self._loss(blurred, sharp, progress)
                 if len(starts) > 1:
                     loss = loss * (len(blurred) / crops)
                 self.arithmetic.backward(loss)
             losses.append(loss.detach())
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
-    def _too_large(self, input_BCHW: Tensor, sharp_B3HW: Tensor, cost: str, progress: Progress) -> BatchTooLargeError:
+    def _too_large(self, input_BCHW: Tensor, sharp_B3HW: Tensor, progress: Progress) -> BatchTooLargeError:
         """The error for a share that does not fit; how many of its crops do is tried out where no worker waits."""
 
         def attempt(crops: int) -> None:
             self._optimizer.zero_grad(set_to_none=True)
-            self._gradients(input_BCHW[:crops], sharp_B3HW[:crops], cost, progress)
+            self._gradients(input_BCHW[:crops], sharp_B3HW[:crops], progress)
 
         fitting = largest_share(attempt, len(input_BCHW)) if self._context.world_size == 1 else None
         side, pieces = input_BCHW.shape[-1], not has_batch_norm(self._model)
         return BatchTooLargeError(too_large(self._config, self._context, side, fitting, pieces=pieces))
 
-    def _loss(self, input_BCHW: Tensor, sharp_B3HW: Tensor, cost: str, progress: Progress) -> Tensor:
+    def _loss(self, input_BCHW: Tensor, sharp_B3HW: Tensor, progress: Progress) -> Tensor:
         with torch.no_grad():
             shown_BCHW, wanted_BCHW = self._model.training_pair(input_BCHW, sharp_B3HW, progress)
         with self.arithmetic.forward(), recomputing(self._recomputed):
@@ -162,7 +161,7 @@ class Trainer:
         own = self._model.cost(outputs, shown_BCHW, wanted_BCHW, self._config.loss, progress)
         if own is not None:
             return own
-        return multi_scale_loss(outputs, wanted_BCHW, cost, fourier_weight=self._config.loss.fourier_weight)
+        return scheduled_loss(outputs, wanted_BCHW, self._config.loss, progress.epoch, progress.epochs)
 
     def _exchange(self, *, last: bool) -> AbstractContextManager[None]:
         """Gradients are averaged with those of the other workers once a step, when the last piece has added its own."""

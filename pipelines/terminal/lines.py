@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 
 from gkm.study.decisions.standing import duration
+from gkm.study.single.ticker import Ticker
 from pipelines.terminal.command import progress
 
 if TYPE_CHECKING:
@@ -31,20 +31,22 @@ class Lines:
     ) -> None:
         self._line, self._clock = line, clock
         self._console = console or Console(highlight=False)
-        self._lock, self._over = threading.RLock(), threading.Event()  # a signal may come while a line is printed
+        self._ticker = Ticker("gkm-lines", self.tick, lambda: 1.0)
         self._said_at = clock()
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._keep_talking, name="gkm-lines", daemon=True).start()
+        self._ticker.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        with self._lock:  # what is printed next comes after the last line from here
-            self._over.set()
+        self._ticker.end()  # what is printed next comes after the last line from here
 
     def say(self, text: str) -> None:
         """Prints a line at once."""
-        with self._lock, suppress(RuntimeError):  # raised where a signal interrupts the very write of another line
+        with (
+            self._ticker.lock,
+            suppress(RuntimeError),
+        ):  # raised where a signal interrupts the very write of another line
             self._said_at = self._clock()
             stamp = datetime.now().isoformat(" ", "seconds")
             self._console.print(f"{stamp} {text}", markup=False, soft_wrap=True)
@@ -53,12 +55,6 @@ class Lines:
         """Prints where things stand, if nothing was printed for long."""
         if self._clock() - self._said_at >= QUIET_SECONDS:
             self.say(self._line())
-
-    def _keep_talking(self) -> None:
-        while not self._over.wait(1.0):
-            with self._lock:
-                if not self._over.is_set():
-                    self.tick()
 
 
 @contextmanager

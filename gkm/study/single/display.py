@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -10,6 +9,8 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gkm.study.single.ticker import Ticker
 
 LINE_SECONDS = 30.0
 EPOCH_SECONDS = 2.0
@@ -26,8 +27,7 @@ class TrainingDisplay:
         self._stage, self._since, self._said = "getting ready", time.monotonic(), 0.0
         self._epoch_said = float("-inf")
         self._newest: Mapping[str, Any] = {}
-        self._ended = threading.Event()
-        self._lock = threading.Lock()
+        self._ticker = Ticker("gkm-display", self._tick, lambda: max(0.0, self._quiet_until() - time.monotonic()))
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -42,14 +42,13 @@ class TrainingDisplay:
         self._bar.start()
         if not self._console.is_terminal:
             self._said = time.monotonic()
-            threading.Thread(target=self._keep_talking, name="gkm-display", daemon=True).start()
+            self._ticker.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:  # what is printed next comes after the last line from here
-            self._ended.set()
+        self._ticker.end()  # what is printed next comes after the last line from here
         self._bar.stop()
 
     def stage(self, text: str) -> None:
@@ -82,16 +81,18 @@ class TrainingDisplay:
         text = f"epoch {epoch} of {self._epochs}: {_figures(newest)}, about {_duration(left)} left"
         return text if quiet < self._line_seconds else f"{text} (next epoch under way for {_duration(quiet)})"
 
-    def _keep_talking(self) -> None:
-        while not self._ended.wait(max(0.0, self._said + self._line_seconds - time.monotonic())):
-            if time.monotonic() - self._said >= self._line_seconds:
-                self._say(self.line())
+    def _quiet_until(self) -> float:
+        return self._said + self._line_seconds
+
+    def _tick(self) -> None:
+        if time.monotonic() >= self._quiet_until():
+            self._say(self.line())
 
     def _say(self, text: str) -> None:
         if self._console.is_terminal:
             return
-        with self._lock:
-            if self._ended.is_set():
+        with self._ticker.lock:
+            if self._ticker.ended:
                 return
             self._said = time.monotonic()
             self._console.print(text, markup=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gkm.config import TrialConfig
 from gkm.errors import InputError
-from gkm.losses import cost_name, learning_rate_at, multi_scale_loss
+from gkm.losses import learning_rate_at, scheduled_loss
 from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.networks.gkmnet.joined import join
 from gkm.training.epoch import PairedBatch
@@ -81,8 +81,7 @@ class FusedTrials:
         losses = []
         for trial, batch, own in zip(self.trials, batches, shares, strict=True):
             sharp = batch.sharp_B3HW.to(device, non_blocking=True)
-            cost = cost_name(trial.config.loss.schedule, epoch, trial.config.training.epochs)
-            losses.append(multi_scale_loss(own, sharp, cost, fourier_weight=trial.config.loss.fourier_weight))
+            losses.append(scheduled_loss(own, sharp, trial.config.loss, epoch, trial.config.training.epochs))
         return losses
 
 

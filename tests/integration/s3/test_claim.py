@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from gkm.errors import InputError
 from gkm.study.record import lease
 from gkm.study.record.lease import Holder
 from gkm.study.single.claim import ObjectLease, claimed
+from tests.hearts import beating
 
 CONTRACT = Path(__file__).parents[2] / "unit" / "study" / "single" / "claim_contract.py"
 _SPEC = importlib.util.spec_from_file_location("claim_contract", CONTRACT)
@@ -39,25 +40,12 @@ class TestRemoteClaim(contract.ClaimContract):
         there = Holder("elsewhere", 1, "2026-01-31 12:00:05", "token")
         storage.write_bytes(f"{place}/.lease", json.dumps(asdict(there)).encode())
         store = ObjectLease(f"{place}/.lease")
-        refused = threading.Event()
-
-        def beat() -> None:
-            number = 0
-            while not refused.wait(1.0):
-                number += 1
-                store.replace(there, Holder(**{**asdict(there), "beat": number}))
-
-        heart = threading.Thread(target=beat)
-        heart.start()
-        try:
-            with (
-                pytest.raises(InputError, match="by process 1 on elsewhere since 2026-01-31 12:00:05"),
-                claimed(place, "x"),
-            ):
-                pass
-        finally:
-            refused.set()
-            heart.join()
+        with (
+            beating(lambda number: store.replace(there, replace(there, beat=number)), 1.0),
+            pytest.raises(InputError, match="by process 1 on elsewhere since 2026-01-31 12:00:05"),
+            claimed(place, "x"),
+        ):
+            pass
         began = time.monotonic()
         with claimed(place, "x") as held:
             assert held.took_over is not None

@@ -77,7 +77,7 @@ def _step(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str, pieces: int)
     monkeypatch.setattr(trainer, "_loss", watched)
     blurred, sharp = torch.rand(2, 4, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(2)
-    trainer._gradients(blurred, sharp, "l2", Progress(0, 1))
+    trainer._gradients(blurred, sharp, Progress(0, 1))
     gradients = {name: part.grad for name, part in model.named_parameters() if part.grad is not None}
     return Step(most[0], gradients, model)
 

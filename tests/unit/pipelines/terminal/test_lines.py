@@ -2,7 +2,6 @@
 
 import io
 import sys
-import threading
 import time
 from typing import Any, cast
 
@@ -10,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.terminal import lines
+from tests.slow_stream import SlowStream
 
 
 def _wait_until_said(text: str) -> None:
@@ -47,17 +47,9 @@ def test_what_is_scored_is_said_beside_the_results(
 
 def test_a_line_that_is_being_written_at_the_end_comes_before_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "QUIET_SECONDS", 0.0)
-    begun = threading.Event()
-
-    class Slow(io.StringIO):
-        def write(self, text: str) -> int:
-            begun.set()
-            time.sleep(0.3)
-            return super().write(text)
-
-    stream = Slow()
+    stream = SlowStream()
     with lines.Lines(lambda: "it goes on", Console(file=stream)):
-        assert begun.wait(30)
+        assert stream.begun.wait(30)
     said = stream.getvalue()
     assert said.endswith("it goes on\n")
     time.sleep(0.5)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +17,7 @@ from gkm.errors import InputError
 from gkm.study.record import lease as leases
 from gkm.study.record.lease import Holder, LeaseLostError, LeaseStore, hold, is_alive
 from gkm.study.record.record import RecordPlace
+from tests.hearts import beating, refuse_to_watch
 
 HOLDER = """
 import sys, time
@@ -42,11 +42,7 @@ def quick_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody sleeps in order to see whether a heart beats."""
-
-    def sleep(seconds: float) -> None:
-        pytest.fail("a process of this machine was watched")
-
-    monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    refuse_to_watch(monkeypatch)
 
 
 class LeaseContract:
@@ -170,22 +166,11 @@ class LeaseContract:
     ) -> None:
         there = Holder("elsewhere", 1, "2026-01-31 12:00:05", "token")
         self.plant(url, there)
-        refused = threading.Event()
-
-        def beat() -> None:
-            number = 0
-            while not refused.wait(0.3):
-                number += 1
-                self.plant(url, replace(there, beat=number))
-
-        heart = threading.Thread(target=beat)
-        heart.start()
-        try:
-            with pytest.raises(InputError, match="process 1 on elsewhere"):
-                hold(store(), "s", watch_seconds=30).__enter__()
-        finally:
-            refused.set()
-            heart.join()
+        with (
+            beating(lambda number: self.plant(url, replace(there, beat=number)), 0.3),
+            pytest.raises(InputError, match="process 1 on elsewhere"),
+        ):
+            hold(store(), "s", watch_seconds=30).__enter__()
 
     def test_of_many_that_come_at_once_one_gets_it(self, store: Callable[[], LeaseStore]) -> None:
         held, refused, all_tried = [], [], threading.Barrier(6)

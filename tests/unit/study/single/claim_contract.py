@@ -4,14 +4,12 @@ import os
 import re
 import subprocess
 import sys
-import time
-from types import SimpleNamespace
 
 import pytest
 
 from gkm.errors import InputError
-from gkm.study.record import lease as leases
 from gkm.study.single.claim import claimed
+from tests.hearts import refuse_to_watch
 
 HOLD = """
 import sys, time
@@ -33,10 +31,7 @@ class ClaimContract:
     def test_another_process_is_refused_by_host_process_and_time_until_it_is_gone(
         self, place: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def sleep(seconds: float) -> None:
-            pytest.fail("a process of this machine was watched")
-
-        monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+        refuse_to_watch(monkeypatch)
         other = subprocess.Popen(
             [sys.executable, "-c", HOLD, place], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
         )

@@ -2,7 +2,6 @@
 
 import io
 import re
-import threading
 import time
 
 import pytest
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from gkm.study.single import display as display_module
 from gkm.study.single.display import TrainingDisplay
+from tests.slow_stream import SlowStream
 
 METRICS = {"epoch": 5.0, "train/loss": 0.0123456, "val/psnr": 27.314, "seconds": 50.0}
 
@@ -42,17 +42,9 @@ def test_a_line_comes_every_so_often_also_while_nothing_happens() -> None:
 
 
 def test_a_line_that_is_being_written_at_the_end_comes_before_what_follows() -> None:
-    begun = threading.Event()
-
-    class Slow(io.StringIO):
-        def write(self, text: str) -> int:
-            begun.set()
-            time.sleep(0.3)
-            return super().write(text)
-
-    stream = Slow()
+    stream = SlowStream()
     with TrainingDisplay(20, Console(file=stream), line_seconds=0.05):
-        assert begun.wait(30)
+        assert stream.begun.wait(30)
     said = stream.getvalue()
     assert said.startswith("getting ready: ")
     time.sleep(0.5)
