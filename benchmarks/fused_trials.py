@@ -27,6 +27,7 @@ from gkm.config import TrialConfig
 from gkm.data.reading.loader import Batch
 from gkm.losses import learning_rate_at
 from gkm.networks import build
+from gkm.training.average import WeightAverage
 from gkm.training.context import LocalContext
 from gkm.training.course.position import StepLosses
 from gkm.training.epoch import Trainer
@@ -58,11 +59,12 @@ def trial(config: TrialConfig) -> FusedTrial:
 def compare(configs: list[TrialConfig], steps: int, folder: Path) -> None:
     """Train all trials both ways; print times, ratio and the largest distance of the curves."""
     group = FusedTrials([trial(config) for config in configs])
-    sources, trainers = [], []
+    sources, trainers, averages = [], [], []
     for number, config in enumerate(configs):
         own = trial(config)
         context = LocalContext(open_store(str(folder / str(number))))
         trainers.append(Trainer(own.network, own.optimizer, config, context))
+        averages.append(WeightAverage(own.network, config.training.ema) if config.training.ema else None)
         sources.append(OneBatch())
     seconds: dict[str, list[float]] = {"alone": [], "together": []}
     distance = 0.0
@@ -72,9 +74,10 @@ def compare(configs: list[TrialConfig], steps: int, folder: Path) -> None:
             source.batch = Batch(*crops(config.data.batch_size, config.data.crop_pixels))
         started = clock()
         alone = []
-        for trainer, source, config in zip(trainers, sources, configs, strict=True):
+        for trainer, source, average, config in zip(trainers, sources, averages, configs, strict=True):
             losses = StepLosses()
-            trainer.train(source, 0, learning_rate_at(config.optim, 0, config.training.epochs), losses)
+            rate = learning_rate_at(config.optim, 0, config.training.epochs)
+            trainer.train(source, 0, rate, losses, average=average)
             losses.settle()
             alone.append(losses.total)
         between = clock()
@@ -136,7 +139,7 @@ def main() -> None:
         operators(trials, SPACE.base.data.batch_size, rounds=2 if options.quick else 5)
         return
     sizes = {"model.width": options.width, "data.crop_pixels": options.crop_pixels}
-    base = SPACE.base.with_values(sizes | {"training.ema": 0.0})  # groups of trials keep no average
+    base = SPACE.base.with_values(sizes)
     rates = [1e-3 * 10 ** (number / max(1, trials - 1)) for number in range(trials)]
     configs = [
         base.with_values({"training.seed": number, "optim.learning_rate": rate}) for number, rate in enumerate(rates)

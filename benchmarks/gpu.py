@@ -110,7 +110,7 @@ def _restoring_row(
 
 def trials(bench: Bench) -> None:
     """Steps a second of all trials together: processes that share the device, and fused."""
-    base = SPACE.base.with_values({"training.ema": 0.0})  # groups of trials keep no average
+    base = SPACE.base
     if bench.quick:
         base = base.with_values({"data.crop_pixels": 32, "data.batch_size": 2, "model.num_kernels": 3})
     print(f"trials of width {base.model.width}, {base.data.batch_size} crops of {base.data.crop_pixels} pixels")

@@ -56,7 +56,10 @@ print(gkm.__file__)
 def workspace(tmp_path: Path) -> Path:
     """The folder `runs` of that time, at another place; its data set lies beside it."""
     with tarfile.open(fileobj=io.BytesIO(KEPT.read_bytes()), mode="r:xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        if hasattr(tarfile, "data_filter"):  # Python has it from 3.11.4 on
+            archive.extractall(tmp_path, filter="data")
+        else:
+            archive.extractall(tmp_path)
     runs = tmp_path / "runs"
     journal = runs / "studies" / "s.journal"
     journal.write_text(journal.read_text().replace(BEFORE, str(runs)))

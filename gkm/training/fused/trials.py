@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,16 +18,21 @@ from gkm.errors import InputError
 from gkm.losses import learning_rate_at, scheduled_loss
 from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.networks.gkmnet.joined import join
+from gkm.training.average import WeightAverage
 from gkm.training.epoch import PairedBatch
 
 
 @dataclass(frozen=True)
 class FusedTrial:
-    """One of several trials: what it learns with, and its settings."""
+    """One of several trials: what it learns with, its settings, and the average of its weights.
+
+    With `training.ema` a group begins an average where none is given.
+    """
 
     network: GKMNet
     optimizer: torch.optim.Optimizer
     config: TrialConfig
+    average: WeightAverage | None = None
 
 
 class FusedTrials:
@@ -40,13 +45,19 @@ class FusedTrials:
     def __init__(self, trials: Sequence[FusedTrial]) -> None:
         """Raises InputError where the trials do not have one shape, or ask for what cannot be shared."""
         check_one_shape([trial.config for trial in trials])
-        self.trials = list(trials)
+        self.trials = [_with_average(trial) for trial in trials]
         self._joined = join([trial.network for trial in trials])
 
     def step(self, batches: Sequence[PairedBatch], epoch: int) -> list[Tensor]:
-        """One optimiser step of every trial in `epoch` (from 0) with its own batch; their losses, on their device."""
+        """One optimiser step of every trial in `epoch` (from 0) with its own batch; their losses, on their device.
+
+        Raises ValueError where there is not one batch for each trial, or their crops differ in number or size.
+        """
         if len(batches) != len(self.trials):
             raise ValueError(f"{len(self.trials)} trials need as many batches, but {len(batches)} are given")
+        shapes = {tuple(batch.input_BCHW.shape) for batch in batches}
+        if len(shapes) > 1:
+            raise ValueError(f"the batches of one step have one shape, but {sorted(shapes)} are given")
         for trial in self.trials:
             trial.network.train()
             trial.optimizer.zero_grad(set_to_none=True)
@@ -61,6 +72,8 @@ class FusedTrials:
             for group in trial.optimizer.param_groups:
                 group["lr"] = learning_rate_at(optim, epoch, trial.config.training.epochs)
             trial.optimizer.step()
+            if trial.average is not None:
+                trial.average.update()
         return [loss.detach() for loss in losses]
 
     def stop(self, index: int) -> FusedTrial:
@@ -93,18 +106,15 @@ def check_one_shape(configs: Sequence[TrialConfig]) -> None:
         if config.model.kind != "gkmnet":
             raise InputError(f"model.kind = {config.model.kind} cannot be trained in a group yet; train it alone")
         training = config.training
-        if training.accumulate > 1 or training.ema:
+        if training.accumulate > 1:
             raise InputError(
-                "trials with training.accumulate or training.ema cannot be trained in a group; leave these settings "
-                "out or train them alone"
+                "trials with training.accumulate cannot be trained in a group; leave it out or train them alone"
             )
         if training.precision not in ("float32", "bfloat16"):
             raise InputError(
                 f"training.precision = {training.precision} cannot be had in a group yet; set float32 or bfloat16, or "
                 "train this trial alone"
             )
-        if config.data.crop_schedule:
-            raise InputError("data.crop_schedule cannot be had in a group yet; leave it out or train this trial alone")
     first = _shape(configs[0])
     for config in configs[1:]:
         for key, value in _shape(config).items():
@@ -116,5 +126,15 @@ def check_one_shape(configs: Sequence[TrialConfig]) -> None:
 
 
 def _shape(config: TrialConfig) -> dict[str, object]:
-    shared = ("data.crop_pixels", "data.batch_size", "training.precision")
+    """What trials of one group have in common, by key; where crops grow, also the epochs, which say when."""
+    shared = {"data.crop_pixels", "data.crop_schedule", "data.batch_size", "training.precision"}
+    if config.data.crop_schedule:
+        shared.add("training.epochs")
     return {key: value for key, value in config.flat().items() if key.startswith("model.") or key in shared}
+
+
+def _with_average(trial: FusedTrial) -> FusedTrial:
+    decay = trial.config.training.ema
+    if not decay or trial.average is not None:
+        return trial
+    return replace(trial, average=WeightAverage(trial.network, decay))

@@ -9,6 +9,7 @@ from gkm.config import TrialConfig
 from gkm.data.reading.loader import Batch
 from gkm.errors import InputError
 from gkm.networks import build
+from gkm.training.average import WeightAverage
 from gkm.training.context import LocalContext
 from gkm.training.course.position import StepLosses
 from gkm.training.epoch import Trainer
@@ -30,13 +31,14 @@ BASE = TrialConfig().with_values(
 )
 DIFFERING = (
     {"training.seed": 0, "optim.learning_rate": 1e-3, "loss.schedule": "paper"},
-    {"training.seed": 1, "optim.learning_rate": 3e-3, "loss.schedule": "l2"},
+    {"training.seed": 1, "optim.learning_rate": 3e-3, "loss.schedule": "l2", "training.ema": 0.9},
     {
         "training.seed": 2,
         "optim.learning_rate": 1e-3,
         "loss.schedule": "ssim",
         "optim.clip_norm": None,
         "loss.fourier_weight": 0.01,
+        "training.ema": 0.5,
     },
 )
 
@@ -71,15 +73,16 @@ def trial(config):
 
 
 def alone(config, folder, epochs):
-    """Losses of each step, and the network."""
+    """Losses of each step, the network, and the average of its weights."""
     one = trial(config)
     trainer = Trainer(one.network, one.optimizer, config, LocalContext(open_store(str(folder))))
     batches = Batches(config)
     rates = [config.optim.learning_rate * (0.1 if epoch >= 3 else 1) for epoch in range(epochs)]
+    average = WeightAverage(one.network, config.training.ema) if config.training.ema else None
     losses = []
     for epoch in range(epochs):
-        trainer.train(batches, epoch, rates[epoch], EachLoss(losses))
-    return losses, one.network
+        trainer.train(batches, epoch, rates[epoch], EachLoss(losses), average=average)
+    return losses, one.network, average
 
 
 @pytest.mark.slow
@@ -106,13 +109,32 @@ def test_curves_and_weights_are_those_of_each_alone_also_when_one_stops(model, t
             for member, loss in zip(members, group.step(step, epoch), strict=True):
                 curves[member].append(loss.item())
     for member, config in enumerate(configs):
-        losses, network = alone(config, tmp_path / str(member), epochs=3 if member == 1 else 6)
+        losses, network, average = alone(config, tmp_path / str(member), epochs=3 if member == 1 else 6)
         assert curves[member] == pytest.approx(losses, rel=1e-3)
         own = stopped if member == 1 else group.trials[members.index(member)]
         for name, values in network.state_dict().items():
             torch.testing.assert_close(own.network.state_dict()[name], values, rtol=1e-2, atol=1e-3)
+        assert (average is None) == (own.average is None)
+        if average is not None:
+            for name, values in average.tensors().items():
+                torch.testing.assert_close(own.average.tensors()[name], values, rtol=1e-2, atol=1e-3)
     for name, values in frozen.items():
         assert torch.equal(stopped.network.state_dict()[name], values)
+
+
+def test_crops_that_grow_do_so_in_the_same_epochs():
+    growing = BASE.with_values({"data.crop_schedule": [16]})
+    check_one_shape([growing, growing])
+    with pytest.raises(InputError, match=r"training\.epochs = 8 and 6"):
+        check_one_shape([growing, growing.with_values({"training.epochs": 8})])
+    check_one_shape([BASE, BASE.with_values({"training.epochs": 8})])
+    group = FusedTrials([trial(growing), trial(growing)])
+    small, large = (Batch(*(torch.rand(2, 3, pixels, pixels) for _ in range(2))) for pixels in (16, 32))
+    for batch in (small, large):
+        first, second = group.step([batch, batch], 0)
+        assert first.item() == second.item()
+    with pytest.raises(ValueError, match="have one shape"):
+        group.step([small, large], 0)
 
 
 def test_the_last_trial_does_not_leave_and_every_trial_needs_a_batch():
@@ -129,10 +151,9 @@ def test_the_last_trial_does_not_leave_and_every_trial_needs_a_batch():
         ({"model.width": 8}, r"model\.width = 8 and 4: trials of one group have it in common"),
         ({"data.batch_size": 4}, r"data\.batch_size = 4 and 2"),
         ({"model.kind": "dpdnet"}, r"model\.kind = dpdnet cannot be trained in a group"),
-        ({"training.accumulate": 2}, r"training\.accumulate or training\.ema"),
-        ({"training.ema": 0.9}, r"training\.accumulate or training\.ema"),
+        ({"training.accumulate": 2}, r"training\.accumulate cannot be trained in a group"),
         ({"training.precision": "float16"}, r"training\.precision = float16 cannot be had in a group"),
-        ({"data.crop_schedule": [16]}, r"data\.crop_schedule cannot be had in a group"),
+        ({"data.crop_schedule": [16]}, r"data\.crop_schedule = \[16\] and "),
     ],
 )
 def test_what_has_no_common_shape_is_refused(values, message):
