@@ -27,7 +27,6 @@ from gkm.training.best import PhotographScore
 from gkm.training.context import TrainingContext, agreed, has_bfloat16
 from gkm.training.course.arithmetic import refuse_precision
 from gkm.training.course.beginning import begin, weights_digest
-from gkm.training.epoch import BatchSource
 from gkm.training.loop import Left, Metrics, Validate, Validation, fit
 from gkm.training.selection import Selection
 
@@ -97,7 +96,7 @@ def run_trial(
     batches, validation = agreed(context, partial(_open, config, data, context, cache), InputError)
     history = fit(
         model,
-        _profiled(batches, context) if profiled else batches,
+        batches,
         _validation(validation, context),
         config,
         context,
@@ -106,6 +105,7 @@ def run_trial(
         init=None if init is None else weights_digest(model),
         draw=_Pictures(validation, config),
         describe=batches.described,
+        keep_profile=context.store.save_profile if profiled and context.rank == 0 else None,
     )
     return TrialResult(tuple(history))
 
@@ -130,15 +130,6 @@ def _open(
         side_at=partial(config.data.crop_pixels_at, epochs=config.training.epochs),
     )
     return batches, open_split(dataset, "validation", cache, inputs=config.model.inputs)
-
-
-def _profiled(batches: CropLoader, context: TrainingContext) -> BatchSource:
-    """The same batches; on rank 0 the profiler looks at some steps."""
-    if context.rank:
-        return batches
-    from gkm.training.course.profiling import ProfiledBatches
-
-    return ProfiledBatches(batches, context.device, context.store.save_profile)
 
 
 def _validation(split: CachedSplit, context: TrainingContext) -> Validate:

@@ -28,7 +28,7 @@ from pipelines.terminal.options import (
 
 def main(
     space: Annotated[Path, typer.Option(help="Python file with the search space, grid or arms.")],
-    data: Annotated[str, typer.Option(help="Prepared data set (see prepare_data.py).")],
+    data: Annotated[str, typer.Option(help="Prepared data set, as `gkm prepare` makes it.")],
     study: Annotated[str | None, typer.Option(show_default="SPACE's name", help="Name of the study.")] = None,
     trials: Annotated[int | None, typer.Option(show_default="by SPACE", help="Settings to try.")] = None,
     max_epochs: Annotated[int | None, typer.Option(show_default="by SPACE", help="Epochs over all trials.")] = None,

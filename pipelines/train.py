@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def main(
-    data: Annotated[str | None, typer.Option(help="Prepared data set (see prepare_data.py).")] = None,
+    data: Annotated[str | None, typer.Option(help="Prepared data set, as `gkm prepare` makes it.")] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file of settings; left out: the paper's.")] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")

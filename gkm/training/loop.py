@@ -24,6 +24,7 @@ from gkm.training.course.keeping import Draw, Validation, finish_keeping, is_kep
 from gkm.training.course.leaving import Left, Wish
 from gkm.training.course.lookout import Lookout
 from gkm.training.course.position import Position, StepLosses
+from gkm.training.course.profiling import Keep, ProfiledBatches
 from gkm.training.course.state import TrainingState
 from gkm.training.epoch import BatchSource, Trainer
 from gkm.training.resuming import Identity, read_checkpoint
@@ -52,6 +53,7 @@ def fit(
     init: str | None = None,
     draw: Draw | None = None,
     describe: Describe | None = None,
+    keep_profile: Keep | None = None,
 ) -> list[Metrics]:
     """Train `model` in place for `config.training.epochs` epochs and return the metrics of every validated epoch.
 
@@ -59,7 +61,7 @@ def fit(
 
     Resumes from the newest whole checkpoint in the context's store, within an epoch too. Checkpoints are recognised by
     `data`, the fingerprint of the data set, and `init`, the digest of the weights that `model` has where they are not
-    random. `describe` names what a batch shows that diverges.
+    random. `describe` names what a batch shows that diverges. With `keep_profile` some steps are profiled.
 
     Each entry holds "epoch" (1-based), "train/loss", "learning_rate", what `validate` measures, "seconds" (of training
     and validation since epoch 1, over all resumptions), "time" (Unix seconds at which the epoch was first finished),
@@ -84,6 +86,8 @@ def fit(
     state.notes += [note for note in notes if note not in state.notes]
     context.resumed(state.history, "; ".join(notes) or None)
 
+    if keep_profile is not None:
+        batches = ProfiledBatches(batches, context.device, keep_profile, trainer.pace.aside)
     course = _Course(trainer, batches, validate, config, context, selection, state, draw, describe)
     try:
         while state.position.epoch < config.training.epochs:

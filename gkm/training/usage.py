@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,7 +42,7 @@ class Pace:
 
     def waited_for(self, items: Iterable[Item]) -> Iterator[Item]:
         """`items`, while it is measured how long each takes to come, and all that is done between them."""
-        began, before, iterator = time.perf_counter(), self._passing, iter(items)
+        began, iterator = time.perf_counter(), iter(items)
         try:
             while True:
                 try:
@@ -49,7 +50,7 @@ class Pace:
                 except StopIteration:
                     return
         finally:
-            self._passing = before + time.perf_counter() - began
+            self._passing += time.perf_counter() - began
 
     def _next(self, iterator: Iterator[Item]) -> Item:
         asked = time.perf_counter()
@@ -57,6 +58,17 @@ class Pace:
             return next(iterator)
         finally:
             self._waited += time.perf_counter() - asked
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is done in the block, while an item is waited for, counts neither as waiting nor as passing."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - began
+            self._waited -= seconds
+            self._passing -= seconds
 
     def count(self, crops: int) -> None:
         """So many crops have passed."""

@@ -11,6 +11,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +38,15 @@ Keep = Callable[[bytes, str], None]
 
 @dataclass
 class ProfiledBatches:
-    """A `BatchSource` with the batches of another one, during which some steps are profiled."""
+    """A `BatchSource` with the batches of another one, during which some steps are profiled.
+
+    What starting and reading the profiler takes is done within `aside`.
+    """
 
     batches: BatchSource
     device: torch.device
     keep: Keep
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext
     warm_up: int = WARM_UP_STEPS
     steps: int = PROFILED_STEPS
     _passed: int = 0
@@ -64,7 +69,8 @@ class ProfiledBatches:
 
     def _profiled(self, batches: Iterator[PairedBatch]) -> Iterator[PairedBatch]:
         """Some batches; training may end during any of them."""
-        watch = _Watch(self.device)
+        with self.aside():
+            watch = _Watch(self.device)
         try:
             for _ in range(self.steps):
                 with record_function(WAITING):
@@ -75,10 +81,12 @@ class ProfiledBatches:
                     yield batch
                 watch.count += 1
         finally:
-            watch.stop()
+            with self.aside():
+                watch.stop()
         if watch.count:
             self._done = True
-            self.keep(*watch.result())
+            with self.aside():
+                self.keep(*watch.result())
 
 
 class _Watch:

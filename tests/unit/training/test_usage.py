@@ -35,3 +35,19 @@ def test_the_share_of_waiting_and_the_speed_are_of_the_time_between_two_looks(mo
     measured = pace.measure()
     assert measured == pytest.approx({"system/data_wait_percent": 30, "system/crops_per_second": 32 / 0.4})
     assert pace.measure() == {}
+
+
+def test_what_is_done_aside_is_neither_waiting_nor_passing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, pace = Clock(), Pace()
+    monkeypatch.setattr(usage, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    def slow() -> Iterator[int]:
+        for number in clock.slow():
+            with pace.aside():
+                clock.sleep(60)
+            yield number
+
+    for _ in pace.waited_for(slow()):
+        clock.sleep(0.07)
+        pace.count(8)
+    assert pace.measure() == pytest.approx({"system/data_wait_percent": 30, "system/crops_per_second": 32 / 0.4})

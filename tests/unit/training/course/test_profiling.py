@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from gkm.training.course.profiling import ProfiledBatches, most_held
+from gkm.training.usage import Pace
 
 
 class Numbers:
@@ -54,6 +57,31 @@ def test_a_trace_of_some_steps_and_a_summary() -> None:
     assert held is not None
     assert 2.0 <= float(held[1]) < 3.5
     assert re.search(r"aten::mm +1 +[\d.]+ +[\d.]+ %", summary)
+
+
+def test_what_the_profiler_takes_is_not_taken_for_waiting() -> None:
+    pace, within = Pace(), []
+
+    @contextmanager
+    def aside() -> Iterator[None]:
+        with pace.aside():
+            yield
+        within.append(len(kept))
+
+    kept: list[str] = []
+
+    def keep(_: bytes, said: str) -> None:
+        time.sleep(1)
+        kept.append(said)
+
+    source = ProfiledBatches(Numbers(4), torch.device("cpu"), keep, aside, warm_up=1, steps=2)
+    for _ in pace.waited_for(source.epoch(0)):
+        step()
+        pace.count(1)
+    assert within == [0, 0, 1]  # it started, stopped, and was read
+    measured = pace.measure()
+    assert measured["system/data_wait_percent"] < 50
+    assert measured["system/crops_per_second"] > 4
 
 
 def test_an_epoch_that_ends_earlier_ends_the_trace() -> None:
