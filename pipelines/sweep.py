@@ -101,7 +101,7 @@ def main(
     from pipelines.terminal.planning import plan_of, price_of
 
     spec = Study(
-        study or space.stem,
+        study or _name_of(space),
         design,
         absolute(data),
         absolute(join(storage or workspace, "studies")),
@@ -128,6 +128,17 @@ def main(
     scores = Noise(sigmas, join(absolute(workspace), "evaluations", "noise")) if sigmas else None
     conclude(spec, outcome, None if no_report else page, scores)
     say(f"deblur a photo of yours: gkm deblur PHOTO --out restored --workspace {workspace}")
+
+
+def _name_of(space: Path) -> str:
+    """The study's name where none is given."""
+    from gkm.errors import InputError
+    from gkm.study.record.record_place import check_name
+
+    try:
+        return check_name(space.stem)
+    except InputError as error:
+        raise InputError(f"{space}: {error}; give another with --study") from None
 
 
 if __name__ == "__main__":

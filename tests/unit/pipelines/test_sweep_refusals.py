@@ -120,6 +120,14 @@ def test_options_that_cannot_be_used(sweep: Sweep, arguments: tuple[str, ...], s
     assert not Path("runs").exists()
 
 
+def test_a_space_file_whose_name_is_none_for_a_study(sweep: Sweep) -> None:
+    Path("my space.py").write_text(SPACE)
+    assert_refused(sweep(SPACE, "--space", "my space.py"), "my space.py: 'my space' is no name for a study")
+    assert sweep(SPACE, "--space", "my space.py").stderr.rstrip().endswith("; give another with --study")
+    named = sweep(SPACE, "--space", "my space.py", "--study", "mine", "--dry-run")
+    assert named.exit_code == 0, named.output
+
+
 @pytest.mark.parametrize(
     ("known", "sentence"),
     [
