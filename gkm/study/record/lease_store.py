@@ -94,7 +94,7 @@ class FileLease:
         if _token(_read(file.read())) != _token(seen):
             self._close()
             return False
-        if new is None:
+        if _token(new) != _token(seen):  # what was asked of one holder is not asked of the next
             self._stop_path.unlink(missing_ok=True)
         text = json.dumps(asdict(new)) if new else ""
         file.seek(0)

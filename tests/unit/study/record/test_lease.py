@@ -135,6 +135,17 @@ class LeaseContract:
             assert not lease.stop_wanted
 
     @pytest.mark.usefixtures("quick_heartbeat")
+    def test_what_a_killed_driver_was_asked_is_not_asked_of_the_next(
+        self, other_process: subprocess.Popen[str], store: Callable[[], LeaseStore]
+    ) -> None:
+        store().want_stop()
+        os.kill(other_process.pid, signal.SIGKILL)
+        other_process.wait()
+        with hold(store(), "s") as lease:
+            _until(lambda: lease.holder.beat > 1)
+            assert not lease.stop_wanted
+
+    @pytest.mark.usefixtures("quick_heartbeat")
     def test_a_driver_whose_lease_was_taken_notices_and_leaves_the_new_one_alone(
         self, url: str, store: Callable[[], LeaseStore]
     ) -> None:
