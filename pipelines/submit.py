@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -44,10 +45,21 @@ def main(
     call = [str(Path(sys.executable).with_name("ray")), "job", "submit", "--working-dir", "."]
     call += ["--runtime-env-json", json.dumps({"env_vars": variables})]
     call += [*(["--address", address] if address else []), *(["--no-wait"] if no_wait else [])]
-    call += ["--", "python", "-m", "pipelines.cli", *command]
+    call += ["--", "python", "-m", "pipelines.cli", *map(_for_shell, command)]
     if dry_run:
         return say(shlex.join(call))
     os.execv(call[0], call)
+
+
+def _for_shell(word: str) -> str:
+    """`word`, spelt so that it reaches the job as it is: a shell reads it, after Ray has quoted it as for Windows.
+
+    Ray puts words with blanks between double quotes, escapes double quotes with the backslashes before them, and leaves
+    all else as it is.
+    """
+    if not word or " " in word or "\t" in word:
+        return re.sub(r'\\(?!\\*("|\Z))|[$`]', r"\\\g<0>", word)
+    return re.sub(r"""\\(?!\\*")|[^\w@%+=:,./"\\-]""", r"\\\g<0>", word)
 
 
 if __name__ == "__main__":

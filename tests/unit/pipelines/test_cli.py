@@ -94,6 +94,31 @@ def test_a_job_carries_its_commit_and_the_command(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
+    "word",
+    [
+        "my space.py",
+        "postgresql://me@host/studies?sslmode=require&connect_timeout=5",
+        "it's 5 $ (or `more`)",
+        "$HOME/*;~",
+        'a"b c\\',
+        r"two\\back\slashes",
+        r"two\\back \slashes",
+        "",
+    ],
+)
+def test_words_that_a_shell_would_read_otherwise_reach_the_job_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    called: list[list[str]] = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(submit.os, "execv", lambda path, arguments: called.append(arguments))
+    CliRunner().invoke(build(submit.main), ["--", "sweep", "--record", word])
+    ((*_, there),) = called
+    read = subprocess.list2cmdline(["printf", "%s", there])  # as `ray job submit` hands a command to its shell
+    assert subprocess.run(["/bin/sh", "-c", read], capture_output=True, text=True, check=True).stdout == word
+
+
+@pytest.mark.parametrize(
     ("folder", "arguments", "sentence"),
     [(ROOT, ["--", "tune"], "tune: is no command of gkm"), ("/", ["--", "sweep"], "is not the root of a checkout")],
 )
