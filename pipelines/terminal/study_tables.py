@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from gkm.study.decisions.standing import duration, short
 
@@ -63,9 +64,9 @@ def trials_table(results: StudyResults) -> Table:
         gained = [] if blurred is None else ["" if best is None else f"{trial.score - blurred:+.2f}"]
         more = ["" if (value := trial.value(other.metric)) is None else other.text(value) for other in others]
         confirms = f", confirms {trial.group}" if trial.phase == "confirm" else ""
-        table.add_row(
-            str(trial.number), *values, str(trial.seed), f"{trial.status}{confirms}", str(trial.epochs), *kept, *gained,
-            *more, duration(trial.seconds) if trial.seconds else "",
+        _add(
+            table, str(trial.number), *values, str(trial.seed), f"{trial.status}{confirms}", str(trial.epochs), *kept,
+            *gained, *more, duration(trial.seconds) if trial.seconds else "",
         )  # fmt: skip
     return table
 
@@ -77,13 +78,13 @@ def settings_tables(results: StudyResults) -> Iterator[Table]:
     if arms := arm_verdicts(results):
         table = _table("arm", ">mean", ">95 % interval", ">seeds", "against the reference")
         for arm in arms:
-            table.add_row(arm.name, *_mean(results, arm.interval), str(arm.seeds), arm.sentence)
+            _add(table, arm.name, *_mean(results, arm.interval), str(arm.seeds), arm.sentence)
         yield table
     elif rows := setting_rows(results):
         table = _table("setting", ">mean", ">95 % interval", ">seeds", ">fresh mean", ">95 % interval", ">seeds")
         for row in rows:
             searched, fresh = _mean(results, row.searched), _mean(results, row.fresh)
-            table.add_row(row.name, *searched, str(row.seeds or ""), *fresh, str(row.fresh_seeds or ""))
+            _add(table, row.name, *searched, str(row.seeds or ""), *fresh, str(row.fresh_seeds or ""))
         yield table
 
 
@@ -147,6 +148,11 @@ def _table(*headings: str) -> Table:
         title, justify = heading.removeprefix(">"), "right" if heading.startswith(">") else "left"
         table.add_column(title, justify=justify, overflow="fold")  # type: ignore[arg-type]
     return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    """A row of texts as they are: "[x]" in the name of an arm is no markup."""
+    table.add_row(*map(Text, cells))
 
 
 def _mean(results: StudyResults, interval: Interval | None) -> list[str]:

@@ -59,6 +59,14 @@ def test_show_has_trials_arms_verdicts_budget_notes_and_where_to_look(workspace:
     assert not (workspace / "mlflow.db").exists(), "looking at a study makes nothing"
 
 
+def test_names_of_arms_are_shown_as_they_are(workspace: Path) -> None:
+    place = RecordPlace(str(workspace / "studies"))
+    make_study(place, "odd", {"ours [paper]": LOW, "[/] and :fire:": HIGH})
+    lines = call(workspace, "show", "odd").stdout.splitlines()
+    assert sum("ours [paper]  " in line for line in lines) == 4  # three trials, and the arm
+    assert sum("[/] and :fire:  " in line for line in lines) == 4
+
+
 def test_compare_says_how_two_differ(workspace: Path) -> None:
     text = call(workspace, "compare", "losses:ssim", "other:l2").stdout
     assert text.startswith("losses:ssim against other:l2: better by 1.00 dB (95 % interval ")
