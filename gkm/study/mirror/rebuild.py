@@ -59,6 +59,10 @@ def _frozen(row: TrialRow, design: Design, record: Record) -> optuna.trial.Froze
     }
     optional = {"arm": row.arm, "reason": row.reason, "run_id": row.run_id}
     attributes |= {key: value for key, value in optional.items() if value is not None}
+    if row.complexity:
+        attributes["complexity"] = dict(row.complexity)
+    if row.status == "refused":
+        attributes["refused"] = True
     best: float | None = None
     curve: dict[int, float] = {}
     objective = record.objectives[0]
