@@ -153,6 +153,8 @@ def create_record(
     with explaining(place.address(name)), warnings.catch_warnings(action="ignore"):
         directions = [objective.direction for objective in objectives]
         study = optuna.create_study(study_name=name, storage=store, directions=directions, load_if_exists=True)
+        if [direction.name.lower() for direction in study.directions] != directions:
+            raise InputError(f"{place.address(name)}: {name} is a study of other goals; choose another --study name")
         known = study.user_attrs
         notes = {
             "gkm:format": FORMAT,
@@ -179,7 +181,9 @@ def open_record(place: RecordPlace, name: str) -> Record | None:
         known = {study.study_name: study for study in store.get_all_studies()}
         if name not in known:
             return None
-        if "gkm:base" not in known[name].user_attrs and "gkm:format" in known[name].user_attrs:
+        attributes = known[name].user_attrs
+        is_begun = "gkm:format" in attributes or not (attributes or store.get_n_trials(known[name]._study_id))
+        if is_begun and "gkm:base" not in attributes:
             return None
     return Record(place, name, store)
 

@@ -45,7 +45,7 @@ def test_a_record_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -
     (tmp_path / "empty.journal").touch()
     optuna.create_study(
         study_name="foreign", storage=JournalStorage(JournalFileBackend(str(tmp_path / "foreign.journal")))
-    )
+    ).enqueue_trial({"x": 1})
     entries = {entry.name: entry for entry in read_entries(place)}
     assert entries["good"].results is not None
     assert "damaged" in str(entries["bad"].trouble)

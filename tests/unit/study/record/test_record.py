@@ -134,6 +134,7 @@ class RecordContract:
     def test_a_record_that_was_half_made_is_made_whole_with_one_id(self, place: RecordPlace, base: TrialConfig) -> None:
         store = place.storage("s", create=True)
         half = optuna.create_study(study_name="s", storage=store, directions=["maximize"])
+        assert open_record(place, "s") is None
         half.set_user_attr("gkm:format", FORMAT)
         half.set_user_attr("gkm:record", "first-id")
         assert open_record(place, "s") is None
@@ -150,6 +151,11 @@ class RecordContract:
         study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
         with pytest.raises(InputError, match="s is an Optuna study, but not one of gkm"):
             open_record(place, "s")
+
+    def test_an_empty_study_of_other_goals_is_left_alone(self, place: RecordPlace, base: TrialConfig) -> None:
+        optuna.create_study(study_name="s", storage=place.storage("s", create=True), directions=["minimize"])
+        with pytest.raises(InputError, match="s is a study of other goals"):
+            create(place, base)
 
     def test_what_is_not_there_is_not_made_by_looking(self, place: RecordPlace, base: TrialConfig) -> None:
         assert open_record(place, "s") is None
