@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,11 +25,14 @@ _STATES: dict[TrialStatus, TrialState] = {
 
 def rebuild(place: RecordPlace, name: str, lost: StudyResults, design: Design, facts: Mapping[str, Any]) -> Record:
     """The record of a study from what MLflow has of it. Trials that had not ended go on as interrupted ones."""
-    record = create_record(place, name, objectives=design.objectives, facts=facts, record_id=lost.record_id or None)
-    with warnings.catch_warnings(action="ignore"):
-        for number in range(len(record.numbers), _first_gap(lost.trials)):
-            record.optuna.add_trial(_frozen(lost.trials[number], design, record))
-    return Record(place, name, record.storage)
+
+    def fill(study: optuna.Study) -> None:
+        for number in range(len(study.get_trials(deepcopy=False)), _first_gap(lost.trials)):
+            study.add_trial(_frozen(lost.trials[number], design))
+
+    return create_record(
+        place, name, objectives=design.objectives, facts=facts, record_id=lost.record_id or None, fill=fill
+    )
 
 
 def _first_gap(trials: Sequence[TrialRow]) -> int:
@@ -43,7 +45,7 @@ def _first_gap(trials: Sequence[TrialRow]) -> int:
     return count
 
 
-def _frozen(row: TrialRow, design: Design, record: Record) -> optuna.trial.FrozenTrial:
+def _frozen(row: TrialRow, design: Design) -> optuna.trial.FrozenTrial:
     recorder = _Recorder(row.parameters)
     if isinstance(design, SearchSpace):
         design.suggest(recorder)
@@ -65,7 +67,7 @@ def _frozen(row: TrialRow, design: Design, record: Record) -> optuna.trial.Froze
         attributes["refused"] = True
     best: float | None = None
     curve: dict[int, float] = {}
-    objective = record.objectives[0]
+    objective = design.objectives[0]
     for metrics in row.history:
         value = metrics.get(objective.metric)
         if value is not None:
@@ -73,7 +75,7 @@ def _frozen(row: TrialRow, design: Design, record: Record) -> optuna.trial.Froze
             metrics.setdefault(f"best/{objective.metric}", best)
         if best is not None:
             curve[int(metrics["epoch"])] = best
-    several = len(record.objectives) > 1
+    several = len(design.objectives) > 1
     if state == TrialState.COMPLETE and (best is None or several):
         state = TrialState.RUNNING  # it goes on from its checkpoint, finds itself at its end and says so
     values = [best] if best is not None and state in (TrialState.COMPLETE, TrialState.PRUNED) and not several else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -146,8 +146,12 @@ def create_record(
     objectives: Sequence[Objective],
     facts: Mapping[str, Any],
     record_id: str | None = None,
+    fill: Callable[[optuna.Study], object] = lambda study: None,
 ) -> Record:
-    """A new record. `facts` are noted as "gkm:NAME"; "base", "budget" and "folder" must be among them."""
+    """A new record. `facts` are noted as "gkm:NAME"; "base", "budget" and "folder" must be among them.
+
+    `fill` puts trials there; where a driver dies meanwhile, it is called again for what there is by then.
+    """
     store = place.storage(name, create=True)
     assert store is not None
     with explaining(place.address(name)), warnings.catch_warnings(action="ignore"):
@@ -162,11 +166,13 @@ def create_record(
             "gkm:created": time.time(),
             "gkm:objectives": [{"metric": o.metric, "mode": o.mode, "unit": o.unit} for o in objectives],
             **{f"gkm:{key}": value for key, value in facts.items() if key != "base"},
-            "gkm:base": facts["base"],  # last: a record with it is whole
         }
         for key, value in notes.items():
             if key not in known:
                 study.set_user_attr(key, value)
+        fill(study)
+        if "gkm:base" not in known:
+            study.set_user_attr("gkm:base", facts["base"])  # last: a record with it is whole
         if len(objectives) == 1:
             study.set_metric_names([objectives[0].metric])
     return Record(place, name, store)
