@@ -175,6 +175,13 @@ def test_tracking_travels_and_hides_passwords(tracking: Tracking) -> None:
     assert redacted("s3://bucket/a@b and mail me@host") == "s3://bucket/a@b and mail me@host"
 
 
+@pytest.mark.parametrize("password", ["hunter2", "hunt/er2", "/hunter2=", "hunt@er2", "hunt:er2", "hunt%2Fer2"])
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "https"])
+def test_passwords_of_any_letters_are_hidden(scheme: str, password: str) -> None:
+    told = redacted(f"cannot reach {scheme}://me:{password}@host:5432/db, or http://host:5000/#/runs")
+    assert told == f"cannot reach {scheme}://***@host:5432/db, or http://host:5000/#/runs"
+
+
 def test_the_environment_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
