@@ -19,6 +19,6 @@ def sqlite_path(uri: str) -> Path | None:
 
 def redacted(text: str) -> str:
     """`text` with the passwords of URIs, and the values of secret-looking query parameters, blotted out."""
-    # A password may have "@" in it, or, where databases are addressed, "/".
-    text = re.sub(r"(?<=://)(?:[^/\s]+@|[^/\s@:]+:[^\s@]+@)", "***@", text)
+    # A password may have "@" in it, or, where databases are addressed, "/"; a port has a path behind it.
+    text = re.sub(r"(?<=://)(?:[^/\s]+@|[^/\s@:]+:(?!\d+/)[^\s@]+@)", "***@", text)
     return re.sub(r"(?i)([?&][\w-]*(?:password|token|secret|signature|credential|key)[\w-]*=)[^&\s]+", r"\1***", text)

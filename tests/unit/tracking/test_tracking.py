@@ -173,6 +173,7 @@ def test_tracking_travels_and_hides_passwords(tracking: Tracking) -> None:
     run.finish("failed", "cannot reach postgresql://me:hunter2@host/db")
     assert tracking.tags(run.run_id)["gkm.reason"] == "cannot reach postgresql://***@host/db"
     assert redacted("s3://bucket/a@b and mail me@host") == "s3://bucket/a@b and mail me@host"
+    assert redacted("http://host:5000/models/x@champion") == "http://host:5000/models/x@champion"
 
 
 @pytest.mark.parametrize("password", ["hunter2", "hunt/er2", "/hunter2=", "hunt@er2", "hunt:er2", "hunt%2Fer2"])
