@@ -65,6 +65,9 @@ def too_large(config: TrialConfig, context: TrainingContext, side: int, fitting:
     )
     if fitting == 0:
         return f"{what} do not fit into {where}, nor does one; set data.crop_pixels to less than {side}"
+    if fitting:  # pieces are of the same size
+        accumulate = config.training.accumulate
+        fitting = (-(-fitting // accumulate) if pieces else fitting // accumulate) * accumulate
     less = f"set data.batch_size={fitting * context.world_size}" if fitting else "set a smaller data.batch_size"
     fit = f", {fitting} would" if fitting else ""
     same = _same_step(config, crops, fitting, pieces)
@@ -74,10 +77,13 @@ def too_large(config: TrialConfig, context: TrainingContext, side: int, fitting:
 def _same_step(config: TrialConfig, crops: int, fitting: int | None, pieces: bool) -> str:
     """The setting by which the very same step takes less memory, if there is one left to try."""
     accumulate = config.training.accumulate
-    if pieces:
-        wanted = -(-crops // fitting) if fitting else 2 * accumulate
-        return f", or training.accumulate={wanted} for the same step in pieces" if wanted <= crops else ""
-    return "" if accumulate > 1 else ", or training.accumulate=2 for the same step in less memory"
+    if accumulate > 1 and not pieces:
+        return ""
+    wanted = -(-crops // (fitting // accumulate)) if pieces and fitting else 2 * accumulate
+    while wanted < crops and crops % wanted:
+        wanted += 1
+    how = "in pieces" if pieces else "in less memory"
+    return f", or training.accumulate={wanted} for the same step {how}" if wanted <= crops else ""
 
 
 def _free() -> None:

@@ -75,12 +75,36 @@ class Batches:
             "8 crops of 32 pixels a step do not fit into the memory, nor does one; "
             "set data.crop_pixels to less than 32",
         ),
+        (
+            {
+                "model.num_kernels": 3,
+                "model.max_kernel_size": 5,
+                "model.num_scales": 1,
+                "model.width": 2,
+                "data.batch_size": 9,
+            },
+            4,
+            "9 crops of 32 pixels a step do not fit into the memory, 4 would: set data.batch_size=4, "
+            "or training.accumulate=3 for the same step in less memory",
+        ),
+        (
+            {"model.kind": "dpdnet", "model.width": 2, "model.depth": 2, "data.batch_size": 14},
+            3,
+            "14 crops of 32 pixels a step do not fit into the memory, 3 would: set data.batch_size=3, "
+            "or training.accumulate=7 for the same step in pieces",
+        ),
+        (
+            {"model.kind": "dpdnet", "model.width": 2, "model.depth": 2, "training.accumulate": 2},
+            3,
+            "8 crops of 32 pixels a step, in 2 pieces, do not fit into the memory, 4 would: set data.batch_size=4, "
+            "or training.accumulate=4 for the same step in pieces",
+        ),
     ],
 )
 def test_what_would_fit_is_tried_out_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], fits: int, sentence: str
 ) -> None:
-    config = TrialConfig().with_values({**settings, "data.crop_pixels": 32, "data.batch_size": 8})
+    config = TrialConfig().with_values({"data.crop_pixels": 32, "data.batch_size": 8, **settings})
     model = build(config.model)
     trainer = Trainer(model, torch.optim.Adam(model.parameters()), config, LocalContext(open_store(str(tmp_path))))
     inner = trainer._loss
@@ -92,7 +116,7 @@ def test_what_would_fit_is_tried_out_and_said(
 
     monkeypatch.setattr(trainer, "_loss", limited)
     with pytest.raises(BatchTooLargeError) as raised:
-        trainer.train(Batches(8), 0, 1e-4, StepLosses())
+        trainer.train(Batches(config.data.batch_size), 0, 1e-4, StepLosses())
     assert str(raised.value) == sentence
 
 
