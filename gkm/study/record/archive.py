@@ -86,7 +86,12 @@ def stop_study(
         holder = is_alive(store)
         if holder is None:
             return Stopped(None)
-        store.want_stop()
+        try:
+            store.want_stop()
+        except OSError as error:
+            raise InputError(
+                f"study {name}: {holder} cannot be asked to stop ({error.strerror}); ask as the user who runs it"
+            ) from None
         asked(holder)
         began = time.monotonic()
         while (waited := time.monotonic() - began) < wait_seconds:

@@ -77,9 +77,9 @@ class FileLease:
         """Whether a living process of this machine holds the file."""
         if not self._path.exists():
             return False
-        with self._path.open("a+") as file:
+        with self._path.open() as file:  # whoever may read it may look
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
             fcntl.flock(file, fcntl.LOCK_UN)

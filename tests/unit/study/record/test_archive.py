@@ -1,7 +1,11 @@
 """Studies looked at from outside: listed, found, asked to stop; damaged ones do not hide the others."""
 
+import os
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -51,6 +55,33 @@ def test_a_record_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -
     assert "damaged" in str(entries["bad"].trouble)
     assert "its record is empty" in str(entries["empty"].trouble)
     assert "not one of gkm" in str(entries["foreign"].trouble)
+
+
+@contextmanager
+def _a_visitor(folder: Path) -> Iterator[None]:
+    """Somebody who may read the files in `folder`, but not write them."""
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_who_may_only_read_a_record_may_look_at_it() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = RecordPlace(folder)
+        record = make_study(place, "first", {"a": [[30.0, 31.0, 32.0]]}, state="running")
+        with record.held(), _a_visitor(Path(folder)):
+            (entry,) = read_entries(place)
+            assert entry.holder is not None
+            with pytest.raises(InputError, match=r"cannot be asked to stop \(Permission denied\); ask as the user who"):
+                stop_study(place, "first", 1)
+        Path(folder).chmod(0o755)
 
 
 def test_an_unknown_study_is_refused_with_those_that_are_there(place: RecordPlace) -> None:
