@@ -108,10 +108,15 @@ def accounts(results: StudyResults) -> Iterator[str]:
     """What was allowed, expected and spent."""
     spent = {name: value for name, value in asdict(results.spent).items() if name != "cost" or value}
     yield f"budget: {results.budget}"
-    yield f"spent: {', '.join(f'{value:.4g} {_WORDS[name]}' for name, value in spent.items())}"
+    yield f"spent: {', '.join(f'{_figure(value, 4)} {_WORDS[name]}' for name, value in spent.items())}"
     if results.planned:
-        words = (f"{name.replace('_', ' ')} {value:.3g}" for name, value in results.planned.items())
+        words = (f"{name.replace('_', ' ')} {_figure(value, 3)}" for name, value in results.planned.items())
         yield f"planned: {', '.join(words)}"
+
+
+def _figure(value: float, digits: int) -> str:
+    """A number with so many digits, or with all before the point: 120,000 epochs, not 1.2e+05."""
+    return f"{value:,.0f}" if 10 ** (digits - 1) <= value < 1e9 else f"{value:.{digits}g}"
 
 
 def remarks(results: StudyResults) -> Iterator[str]:

@@ -1,14 +1,18 @@
 """Studies by command: what is printed of them, and what is refused in one sentence."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
+from gkm.study.design.budget import Spent
+from gkm.study.record.archive import read_results
 from gkm.study.record.record import RecordPlace
 from pipelines.study import COMMANDS
 from pipelines.terminal.command import build_group
+from pipelines.terminal.study_tables import accounts
 from tests.unit.study.archived import make_study
 
 LOW = [[30.0, 31.0, 32.0], [30.1, 31.1, 32.0], [29.9, 31.0, 32.1]]
@@ -65,6 +69,15 @@ def test_names_of_arms_are_shown_as_they_are(workspace: Path) -> None:
     lines = call(workspace, "show", "odd").stdout.splitlines()
     assert sum("ours [paper]  " in line for line in lines) == 4  # three trials, and the arm
     assert sum("[/] and :fire:  " in line for line in lines) == 4
+
+
+def test_large_studies_are_accounted_for_in_full(workspace: Path) -> None:
+    results = read_results(RecordPlace(str(workspace / "studies")), "losses")
+    large = replace(results, spent=Spent(40, 99_996, 31.26, 12345.6), planned={"trial_epochs": 120000.0, "work": 6e15})
+    assert list(accounts(large))[1:] == [
+        "spent: 40 trials, 99,996 epochs, 31.26 hours, 12,346 in money",
+        "planned: trial epochs 120,000, work 6e+15",
+    ]
 
 
 def test_compare_says_how_two_differ(workspace: Path) -> None:
