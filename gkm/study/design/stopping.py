@@ -138,7 +138,7 @@ class Median:
         middle, own = median(there), curves[number][epoch][0]
         if not objectives[0].better(middle, own):
             return None
-        return f"{objectives[0].text(own)} at epoch {epoch}, below the median of {len(there)} others"
+        return f"{objectives[0].text(own)} at epoch {epoch}, worse than the median of {len(there)} others"
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,8 @@ def test_median_stops_what_is_below_the_middle_of_the_others() -> None:
     assert stops(rule, [10, 11, 12, 10.5, 11.5, 9], epoch=2) == [3, 5]
     assert stops(rule, [10, 11, 12, 10.5, 11.5, 9], epoch=1) == [], "still warming up"
     assert stops(rule, [-10, -11, -12, -10.5, -11.5, -9], epoch=2, objective=LOSS) == [3, 5]
+    losses = {number: {2: (loss,)} for number, loss in enumerate((0.3, 0.1, 0.1, 0.2))}
+    assert rule.reason(0, 2, losses, (LOSS,), EPOCHS) == "0.3000 at epoch 2, worse than the median of 3 others"
 
 
 def test_patient_stops_what_has_not_improved() -> None:
