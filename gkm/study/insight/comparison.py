@@ -59,7 +59,8 @@ def _setting(results: StudyResults, which: str) -> SettingRow:
     for setting in results.settings:
         if which in (str(trial.number) for trial in setting.trials):
             return setting
-    there = f"the arms are {', '.join(arms)}" if arms else f"there are trials 0 to {len(results.trials) - 1}"
+    trials = f"there are trials 0 to {len(results.trials) - 1}" if results.trials else "there is no trial yet"
+    there = f"the arms are {', '.join(arms)}" if arms else trials
     raise InputError(f"study {results.name}: has no arm or trial {which}; {there}")
 
 

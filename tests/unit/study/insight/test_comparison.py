@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from gkm.errors import InputError
+from gkm.study.design.budget import Budget
+from gkm.study.design.objective import PSNR
 from gkm.study.insight.comparison import Side, compare, find_side
 from gkm.study.record.archive import read_results
-from gkm.study.record.record import RecordPlace
+from gkm.study.record.record import RecordPlace, create_record
 from tests.unit.study.archived import make_study
 
 LOW = [[30.0, 31.0, 32.0], [30.1, 31.1, 32.0], [29.9, 31.0, 32.1]]
@@ -22,6 +24,9 @@ def find(tmp_path: Path) -> Callable[[str], Side]:
     make_study(place, "two", {"low": HIGH, "also": HIGH})
     make_study(place, "photos", {"low": LOW}, photographs=("a/1", "b/1", "d/1"))
     make_study(place, "data", {"low": LOW}, data="d2")
+    create_record(
+        place, "begun", objectives=(PSNR,), facts={"base": {}, "budget": Budget(2).to_json(), "folder": "/studies"}
+    )
     return lambda text: find_side(text, lambda name: read_results(place, name))
 
 
@@ -54,6 +59,7 @@ def test_a_study_alone_stands_for_its_winner(find: Callable[[str], Side]) -> Non
         (("one:low", "photos:low"), "different photographs"),
         (("one:low", "one:none"), "study one: has no arm or trial none; the arms are low, high"),
         (("one:low", "none"), "study none: is not on record"),
+        (("one:low", "begun:0"), "study begun: has no arm or trial 0; there is no trial yet"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(find: Callable[[str], Side], pair: tuple[str, str], sentence: str) -> None:
