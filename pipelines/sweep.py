@@ -22,6 +22,7 @@ from pipelines.terminal.options import (
     node_cache,
     noise_levels,
     record_place,
+    there,
     worker_group,
 )
 
@@ -126,8 +127,8 @@ def main(
         outcome = run_watched(spec, ray_address, dataset)
     page = report or workspace / "studies" / spec.name / "report.html"
     scores = Noise(sigmas, join(absolute(workspace), "evaluations", "noise")) if sigmas else None
-    conclude(spec, outcome, None if no_report else page, scores)
-    say(f"deblur a photo of yours: gkm deblur PHOTO --out restored --workspace {workspace}")
+    conclude(spec, outcome, None if no_report else page, scores, workspace)
+    say(f"deblur a photo of yours: {there('gkm deblur PHOTO --out restored', workspace)}")
 
 
 def _name_of(space: Path) -> str:

@@ -17,6 +17,7 @@ from pipelines.terminal.options import (
     WORKERS,
     WORKSPACE,
     node_cache,
+    there,
     worker_group,
 )
 
@@ -188,8 +189,8 @@ def _register(record: "TrialRecord", launch: "Launch", workspace: Path, *, wante
     described = f"Trained by itself: {_best(record)['val/psnr']:.2f} dB in validation."
     version = register_run(launch.tracking, record.run_id, tags={}, summary=described)
     say(f"registered: {REGISTERED_NAME} version {version}, alias {CHALLENGER}")
-    say(f"promote it, if it passes the gates: gkm promote --version {version}")
-    say(f"deblur a photo of yours: gkm deblur PHOTO --out restored --workspace {workspace}")
+    say(f"promote it, if it passes the gates: {there(f'gkm promote --version {version}', workspace)}")
+    say(f"deblur a photo of yours: {there('gkm deblur PHOTO --out restored', workspace)}")
 
 
 def _hush_profiler() -> None:

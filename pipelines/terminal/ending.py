@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gkm.errors import InputError
 from pipelines.terminal.command import TERMINATED, leave, say
+from pipelines.terminal.options import DEFAULT_WORKSPACE, there
 
 if TYPE_CHECKING:
     from gkm.study.execution.opening import Study
@@ -26,7 +27,13 @@ class Noise:
     folder: str
 
 
-def conclude(study: Study, outcome: Outcome, page: Path | None, noise: Noise | None = None) -> None:
+def conclude(
+    study: Study,
+    outcome: Outcome,
+    page: Path | None,
+    noise: Noise | None = None,
+    workspace: Path = DEFAULT_WORKSPACE,
+) -> None:
     """Say what a finished study found, register its best model, score it and write its report to `page`.
 
     A page that is there, newer than the study and with these noise levels, is left as it is. Of a study that did not
@@ -58,7 +65,7 @@ def conclude(study: Study, outcome: Outcome, page: Path | None, noise: Noise | N
             f"registered ({error}); the same command brings its runs in line and registers it"
         ) from error
     say(f"registered: {registered.sentence}")
-    say(f"promote it, if it passes the gates: gkm promote --version {registered.version}")
+    say(f"promote it, if it passes the gates: {there(f'gkm promote --version {registered.version}', workspace)}")
     if page is not None and not (_is_newer(page, results) and _has(page, noise)):
         levels = _score_noise(study, registered.version, noise) if noise is not None else []
         _report(study, results, page)

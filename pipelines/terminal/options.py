@@ -1,6 +1,7 @@
 """Options that several commands have in common, each with its environment variable; and what follows from them."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -131,6 +132,11 @@ WINDOWS = Annotated[
     ),
 ]
 DEFAULT_WORKSPACE = Path("runs")
+
+
+def there(command: str, workspace: Path) -> str:
+    """`command`, to be copied, as it is called for another workspace than the usual one, too."""
+    return f"{command} --workspace {shlex.quote(str(workspace))}"
 
 
 def record_place(record: str | None, workspace: Path) -> "RecordPlace":

@@ -113,14 +113,14 @@ def test_what_has_to_be_mended_is_an_error(study: Any, calls: list[str], outcome
 def test_a_finished_study_says_what_it_found_and_how_much_its_first_figure_flattered(
     study: Any, calls: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    conclude(study, Outcome(RESULTS), tmp_path / "page.html")
+    conclude(study, Outcome(RESULTS), tmp_path / "page.html", workspace=Path("my runs"))
     assert calls == ["registered", "reported"]
     lines = [line for line in capsys.readouterr().out.splitlines() if "building the report" not in line]
     assert lines == [
         "study s: 3 trials (2 finished, 1 stopped, 0 failed); best is trial 3, 30.50 dB",
         "confirmed by a fresh seed: trial 0, 30.50 dB; the search's own figure was 30.00 dB, which did not flatter",
         "registered: gkmnet version 3, without the alias challenger: 28.00 dB, not better than version 2",
-        "promote it, if it passes the gates: gkm promote --version 3",
+        "promote it, if it passes the gates: gkm promote --version 3 --workspace 'my runs'",
         "2 test photographs: 28.00 dB, +1.50 dB over the blurred input",
         f"report: {tmp_path}/page.html",
         "compare the trials: link",
