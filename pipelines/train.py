@@ -241,7 +241,8 @@ def _compare(record: "TrialRecord", launch: "Launch") -> None:
     gain = _best(record)["val/psnr"] - blurred
     say(f"the blurred photographs have {blurred:.2f} dB: a gain of {gain:+.2f} dB")
     if gain <= 0:
-        say("these weights make photographs worse than they were: train longer, or lower optim.learning_rate")
+        done = "make photographs worse than they were" if gain else "leave photographs as they were"
+        say(f"these weights {done}: train longer, or lower optim.learning_rate")
     _show_weights(record, launch)
 
 
