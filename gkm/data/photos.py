@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -240,7 +241,7 @@ def _deep_tiff(image: Image.Image, path: PhotoFile) -> npt.NDArray[np.uint16] | 
     try:
         with path.open("rb") as file:
             pixels = tifffile.imread(file, key=0)
-    except (tifffile.TiffFileError, ValueError, LookupError, RuntimeError, struct.error) as error:
+    except (tifffile.TiffFileError, ValueError, LookupError, RuntimeError, struct.error, zlib.error) as error:
         raise InputError(f"{path}: this TIFF cannot be read ({error}); save it as uncompressed TIFF or PNG") from None
     if pixels.dtype.kind != "u" or pixels.dtype.itemsize != 2:
         raise InputError(f"{path}: holds {pixels.dtype} samples; save it with 8 or 16 bits per channel")

@@ -91,6 +91,7 @@ REFUSED = {
     "truncated.png": (_file(PHOTO)[:2000], r"cannot be read \(damaged or cut short"),
     "truncated.jpg": (_file(PHOTO, "JPEG")[:1500], "cannot be read"),
     "truncated.tif": (_tiff(_photo(np.uint16), photometric="rgb")[:2000], "cannot be read"),
+    "deflated.tif": (_tiff(_photo(np.uint16), photometric="rgb", compression="zlib")[:5000], "TIFF cannot be read"),
     "header_alone.png": (_file(PHOTO)[:20], "cannot be read|is no photograph"),
     "flipped.png": (_file(PHOTO)[:600] + b"\xff\x00\xff" + _file(PHOTO)[603:], "cannot be read"),
     "zero.png": (b"", "is empty; copy the photograph again"),
