@@ -177,13 +177,15 @@ def opened(path: PhotoFile) -> Iterator[Image.Image]:
 def deep_pixels(image: Image.Image, path: PhotoFile) -> npt.NDArray[np.uint16] | None:
     """Pixels of a 16-bit PNG or TIFF, height x width x 3, or 4 where it has alpha, as they will be shown.
 
-    None if `image`, which is what `opened` gave of `path`, has 8 bits or fewer.
+    None if `image`, which is what `opened` gave of `path`, has 8 bits or fewer; InputError for deep grey of others.
     """
     match image.format:
         case "PNG":
             return _deep_png(image, path)
         case "TIFF":
             return _deep_tiff(image, path)
+        case _ if image.mode.startswith(("I", "F")):  # which Pillow would clip to 8 bits: white throughout
+            raise InputError(f"{path}: is {image.format} of more than 8 bits per channel; save it as PNG or TIFF")
         case _:
             return None
 

@@ -92,6 +92,8 @@ REFUSED = {
     "truncated.jpg": (_file(PHOTO, "JPEG")[:1500], "cannot be read"),
     "truncated.tif": (_tiff(_photo(np.uint16), photometric="rgb")[:2000], "cannot be read"),
     "deflated.tif": (_tiff(_photo(np.uint16), photometric="rgb", compression="zlib")[:5000], "TIFF cannot be read"),
+    "deep_grey.pgm": (b"P5 48 40 65535\n" + _photo(np.uint16, 1).astype(">u2").tobytes(), "is PPM of more than 8 bits"),
+    "deep_grey.png": (_file(_photo(np.uint16, 1), "JPEG2000"), "is JPEG2000 of more than 8 bits"),
     "header_alone.png": (_file(PHOTO)[:20], "cannot be read|is no photograph"),
     "flipped.png": (_file(PHOTO)[:600] + b"\xff\x00\xff" + _file(PHOTO)[603:], "cannot be read"),
     "zero.png": (b"", "is empty; copy the photograph again"),
