@@ -32,7 +32,9 @@ SMALLEST_PIXELS = 16
 LARGEST_PIXELS = 100_000_000
 """Photographs of more pixels are taken for decompression bombs."""
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274  # TIFF tags
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _PLANES = 258, 262, 274, 284  # TIFF tags
+_PLANES_APART = 2
+"""Of `_PLANES`: one channel after the other, as some programs save."""
 _OF_DAMAGE = (
     ArithmeticError, EOFError, LookupError, MemoryError, SyntaxError, TypeError, ValueError, struct.error
 )  # fmt: skip
@@ -247,6 +249,8 @@ def _deep_tiff(image: Image.Image, path: PhotoFile) -> npt.NDArray[np.uint16] | 
         raise InputError(f"{path}: this TIFF cannot be read ({error}); save it as uncompressed TIFF or PNG") from None
     if pixels.dtype.kind != "u" or pixels.dtype.itemsize != 2:
         raise InputError(f"{path}: holds {pixels.dtype} samples; save it with 8 or 16 bits per channel")
+    if pixels.ndim == 3 and tags.get(_PLANES) == _PLANES_APART:
+        pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or tags.get(_PHOTOMETRIC) not in (1, 2):

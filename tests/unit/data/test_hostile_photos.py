@@ -87,6 +87,14 @@ def test_16_bits_in_either_byte_order(tmp_path, byteorder, channels):
     assert np.array_equal(read, np.repeat(deep[:, :, None], 3, axis=2) if channels == 1 else deep[:, :, :3])
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bits_with_one_channel_after_the_other(tmp_path, channels):
+    deep = _photo(np.uint16, channels)
+    planes = _tiff(np.ascontiguousarray(deep.transpose(2, 0, 1)), photometric="rgb", planarconfig="separate")
+    (tmp_path / "planes.tif").write_bytes(planes)
+    assert np.array_equal(read_rgb(tmp_path / "planes.tif"), deep[:, :, :3])
+
+
 REFUSED = {
     "truncated.png": (_file(PHOTO)[:2000], r"cannot be read \(damaged or cut short"),
     "truncated.jpg": (_file(PHOTO, "JPEG")[:1500], "cannot be read"),
