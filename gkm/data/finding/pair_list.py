@@ -33,12 +33,13 @@ def read(file: Path) -> list[Row]:
     Files are relative to the list. InputError names the line, the reason and the remedy.
     """
     try:
-        lines = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True))
+        reader = csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True)
+        lines = [(reader.line_num, line) for line in reader]  # empty lines are passed over
+        columns = set(reader.fieldnames or ())
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({(error.strerror or str(error)).lower()}); check the path") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file}: is no CSV file of UTF-8 text ({error}); save it as such") from None
-    columns = set(lines[0]) if lines else set()
     if missing := [name for name in ("blurred", "sharp") if name not in columns]:
         raise InputError(
             f"{file}: has no column {' and no column '.join(missing)}; let its first line read "
@@ -48,7 +49,9 @@ def read(file: Path) -> list[Row]:
         raise InputError(
             f"{file}: the column {strange.pop()} is not known; known are split, scene, blurred, sharp, label"
         )
-    return [_row(file, number, line) for number, line in enumerate(lines, start=2)]
+    if not lines:
+        raise InputError(f"{file}: lists no pairs; let every line after the first describe one")
+    return [_row(file, number, line) for number, line in lines]
 
 
 def _row(file: Path, number: int, line: dict[str | None, str | None]) -> Row:
