@@ -101,7 +101,7 @@ def _job(found: _Found, out: Path, form: Format | None, comparison: bool) -> Job
 
 def _expanded(given: Path, out: Path) -> tuple[list[_Found], int]:
     """What a file, a folder or a glob stands for; how many other files a folder has."""
-    if given.is_dir():
+    if _is_folder(given):
         return _in_folder(given, out)
     if os.path.lexists(given) or not _WILD & set(str(given)):
         return [_Found(files=(given,), below=Path(), named=True)], 0
@@ -111,6 +111,14 @@ def _expanded(given: Path, out: Path) -> tuple[list[_Found], int]:
     if not files:
         raise InputError(f"{given}: no file has such a name; correct the pattern")
     return [_Found(files=(path,), below=Path(), named=False) for path in files], 0
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one; of names that cannot be, and of what nobody may look at, those who read them complain."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _in_folder(folder: Path, out: Path) -> tuple[list[_Found], int]:

@@ -74,6 +74,7 @@ def test_weights_from_a_directory_need_no_registry(invoke, tmp_path: Path, out: 
     [
         (["good.png", "notes.txt"], "notes.txt: is no photograph"),
         (["good.png", "missing.png"], "missing.png: cannot be read"),
+        (["good.png", "long" * 99], "longlong: cannot be read (file name too long)"),
         (["good.png", "folder"], "folder: has no photographs; give a folder with .png"),
         (["good.png", "*.bmp"], "*.bmp: no file has such a name"),
         (["good.png", "one.png"], "one.png: is only 1x1 pixels; photographs need at least 16"),
