@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gkm import storage
 from gkm.data.photos import SUFFIXES as PHOTO_SUFFIXES
 from gkm.errors import InputError
 from gkm.restoration.writing import SUFFIXES, Format, default_format
@@ -70,9 +71,11 @@ def find_jobs(
         form: of the results; None: that of the photograph where it is PNG or TIFF, otherwise PNG.
         comparison: whether a picture with before and after is wanted, too.
 
-    Raises InputError where a folder or glob has no photographs, and where results would replace each other, or a
-    photograph that was given.
+    Raises InputError where a folder or glob has no photographs, where results would replace each other, or a
+    photograph that was given, and for places in S3.
     """
+    for place in (*photos, *(view for pair in views for view in pair), out):
+        storage.local_path(place)
     found: dict[Path, _Found] = {}
     ignored = 0
     for given in photos:

@@ -68,3 +68,9 @@ def test_a_folder_without_photographs_is_said() -> None:
     Path("empty/notes.txt").touch()
     with pytest.raises(InputError, match=r"^empty: has no photographs; give a folder with \.png, .*files$"):
         targets("empty")
+
+
+@pytest.mark.parametrize(("photo", "out"), [("in/a.jpg", "s3://bucket/out"), ("s3://bucket/a.jpg", "out")])
+def test_a_place_in_s3_is_said_and_no_folder_of_that_name_is_meant(photo: str, out: str) -> None:
+    with pytest.raises(InputError, match=r"^s3://bucket/.*: lies in S3; give a folder on this machine"):
+        targets(photo, out=out)
