@@ -115,9 +115,9 @@ def _read(job: Job) -> list[Photograph]:
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is something; of names that cannot be, such as too long ones, those who write to them complain."""
+    """Whether there is something but a folder; those who write complain of folders, and of names that cannot be."""
     try:
-        return path.exists()
+        return path.exists() and not path.is_dir()
     except OSError:
         return False
 

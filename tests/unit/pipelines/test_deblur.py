@@ -142,6 +142,13 @@ def test_photographs_and_earlier_results_are_not_replaced(invoke, tmp_path: Path
     assert invoke(main, original, "--out", out, "--overwrite").exit_code == 0
 
 
+def test_a_folder_is_no_result_of_before(invoke, tmp_path: Path, out: Path) -> None:
+    (out / "a.png").mkdir(parents=True)
+    result = invoke(main, photo(tmp_path / "a.png"), "--out", out)
+    assert result.exit_code == 2
+    assert f"{out}/a.png: cannot be written (is a directory)" in result.stderr
+
+
 def test_folders_and_globs_are_restored_into_the_same_folders_and_what_is_bad_is_left_out(
     invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
