@@ -35,6 +35,8 @@ _NOTE = {
 _PREFIX = "entry."
 _LONGEST = 5800
 """Characters of an entry; MLflow cuts parameters after 6000."""
+_CUT_TO = (600, 200, 60)
+"""Letters of texts in an entry that is too long; a letter can take twelve characters, ids have 32."""
 _ELECTION_SECONDS = 1.0
 """How long a server's clients that make the first history of an old registry wait for each other."""
 
@@ -131,12 +133,25 @@ def _elect(tracking: Tracking, own: str) -> str:
 
 
 def _fitting(entry: Mapping[str, Any]) -> str:
-    """`entry` as JSON of at most `_LONGEST` characters: gates without their figures where it would be longer."""
+    """`entry` as JSON of at most `_LONGEST` characters: where it would be longer, gates lose their figures, texts their
+    ends, and at last gates and data go."""
     text = json.dumps(entry)
     if len(text) <= _LONGEST:
         return text
-    short = {key: value[:600] if isinstance(value, str) else value for key, value in entry.items()}
-    short["gates"] = [[name, passed, ""] for name, passed, _ in entry.get("gates", ())]
-    if len(text := json.dumps(short)) <= _LONGEST:
-        return text
-    return json.dumps({key: value for key, value in short.items() if key not in ("gates", "data")})
+    short = {**entry, "gates": [[name, passed, ""] for name, passed, _ in entry.get("gates", ())]}
+    for letters in _CUT_TO:
+        if len(text := json.dumps(_cut(short, letters))) <= _LONGEST:
+            return text
+    return json.dumps({key: _cut(value, _CUT_TO[-1]) for key, value in short.items() if key not in ("gates", "data")})
+
+
+def _cut(value: Any, letters: int) -> Any:
+    """`value` with all texts in it cut to so many letters."""
+    match value:
+        case str():
+            return value[:letters]
+        case dict():
+            return {key: _cut(inner, letters) for key, inner in value.items()}
+        case list() | tuple():
+            return [_cut(inner, letters) for inner in value]
+    return value

@@ -60,6 +60,20 @@ def test_aliases_of_a_slow_process_are_set_right_again(tracking: Tracking, add_v
     assert in_mlflow(tracking) == {"champion": 2}
 
 
+@pytest.mark.parametrize("letter", ["x", "🌸"])
+def test_an_entry_however_long_is_read_again_with_what_it_decides(
+    tracking: Tracking, add_version: Add, letter: str
+) -> None:
+    add_version()
+    why, data = letter * 7000, [{"photographs_id": "p" * 12}]
+    entry = {**promotion(1), "reason": why, "why": why, "data": data, "tags": {"gkm.last_event": why}}
+    assert standing.change(tracking, standing.read(tracking), entry)
+    (kept,) = standing.read(tracking).history.entries
+    assert why.startswith(kept["why"])
+    assert len(kept["why"]) >= 60
+    assert (kept["version"], kept["data"], in_mlflow(tracking)) == (1, data, {"champion": 1})
+
+
 def test_an_alias_moved_by_hand_counts(tracking: Tracking, add_version: Add) -> None:
     add_version(), add_version()
     assert standing.change(tracking, standing.read(tracking), promotion(1))
