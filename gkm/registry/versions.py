@@ -69,7 +69,7 @@ def load(tracking: Tracking, selector: str | int | None = None) -> LoadedModel:
     from gkm.training.checkpoint import load_weights
 
     text = None if selector is None else str(selector)
-    if text is not None and Path(text).is_dir():
+    if text is not None and storage.is_folder(Path(text)):
         return LoadedModel(load_weights(Path(text)), text)
     if text is not None and storage.is_remote(text):
         with tempfile.TemporaryDirectory(prefix="gkm-") as temporary:

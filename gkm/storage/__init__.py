@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gkm.errors import InputError
 from gkm.storage import local
-from gkm.storage.local import Location, replacing
+from gkm.storage.local import Location, is_folder, replacing
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -24,6 +24,7 @@ __all__ = [
     "download",
     "exists",
     "fetch",
+    "is_folder",
     "is_remote",
     "join",
     "list_files",
@@ -91,7 +92,7 @@ def path(location: Location) -> Path:
 
 
 def exists(location: Location) -> bool:
-    """Whether a file or folder is there."""
+    """Whether a file or folder is there; InputError where nobody may look at it."""
     return _at(location).exists(location)
 
 

@@ -15,7 +15,14 @@ Location = str | Path
 
 def exists(location: Location) -> bool:
     """See `gkm.storage.exists`."""
-    return Path(location).exists()
+    with _reading(location):
+        return Path(location).exists()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path`, wherever `gkm.storage.path` says it is, is a folder; InputError where nobody may look at it."""
+    with _reading(path):
+        return path.is_dir()
 
 
 def read_bytes(location: Location) -> bytes:

@@ -79,9 +79,9 @@ def _find(source: Path, layout: str, sharp: str | Path | None, shares: Shares | 
         raise InputError(f"--layout {layout}: is not known; use auto, {', '.join(LAYOUTS)}")
     if sharp is not None:
         return _between(source, storage.path(sharp), shares)
-    if layout in ("auto", "csv") and source.suffix.lower() == ".csv" and not source.is_dir():
+    if layout in ("auto", "csv") and source.suffix.lower() == ".csv" and not storage.is_folder(source):
         return _from_list(source, shares)
-    if not source.is_dir():
+    if not storage.is_folder(source):
         reason = "is a file" if source.exists() else "there is no such folder"
         raise InputError(f"{source}: {reason}; give a folder with pairs of photographs, or a CSV file that lists them")
     tree = photo_tree(source)
@@ -187,7 +187,7 @@ def _from_list(file: Path, shares: Shares | None) -> Found:
 def _between(blurred: Path, sharp: Path, shares: Shares | None) -> Found:
     """Any two folders of partners, wherever they lie."""
     for folder in (blurred, sharp):
-        if not folder.is_dir():
+        if not storage.is_folder(folder):
             raise InputError(f"{folder}: there is no such folder; give one of blurred and one of sharp photographs")
     matches, rule = match(photo_tree(blurred)[""], photo_tree(sharp)[""], str(blurred), str(sharp))
     splits = share_out([found.stem for found in matches], shares)

@@ -44,7 +44,7 @@ def find_sharp_photos(folder: str | Path, depth_maps: str | Path | None, shares:
     """
     folder, maps = storage.path(folder), storage.path(depth_maps) if depth_maps is not None else None
     for place in filter(None, (folder, maps)):
-        if not place.is_dir():
+        if not storage.is_folder(place):
             raise InputError(f"{place}: there is no such folder; give one of photographs")
     named = {
         str(PurePosixPath(below, stem)): folder / below / name

@@ -33,6 +33,11 @@ def test_selectors(tracking: Tracking, register_as_good_as: Register, trained: P
         load(tracking, "7")
 
 
+def test_a_place_of_weights_that_cannot_be_looked_at_is_said(tracking: Tracking) -> None:
+    with pytest.raises(InputError, match=r"long: cannot be read \(file name too long\); check the path"):
+        load(tracking, "long" * 99)
+
+
 def test_the_kind_of_a_network_is_a_selector(
     tracking: Tracking, register_as_good_as: Register, untrained: Path, tmp_path: Path
 ) -> None:

@@ -34,6 +34,12 @@ class TestLocal(contract.BackendContract):
             assert storage.list_files(place) == []
         assert storage.list_files(place) == ["photo.png"]
 
+    def test_what_cannot_be_looked_at_is_a_sentence(self, place: str) -> None:
+        name = f"{place}{'long' * 99}"  # as good as a folder above it that is closed to us, which root knows not
+        for look in (storage.exists, lambda location: storage.is_folder(Path(location))):
+            with pytest.raises(InputError, match=rf"{name}: cannot be read \(file name too long\); check the path"):
+                look(name)
+
     def test_a_full_disk_is_a_sentence(self, place: str) -> None:
         def write() -> None:
             with storage.replacing(Path(place)) as partial:

@@ -240,3 +240,10 @@ def test_name_that_is_no_text_is_refused(tmp_path):
         path.write_bytes((folder / "train_c/source/a.png").read_bytes())
     with pytest.raises(InputError, match="its name is not valid UTF-8; rename it"):
         find_pairs(folder)
+
+
+@pytest.mark.parametrize("options", [{}, {"sharp": "sharp"}])
+def test_a_place_that_cannot_be_looked_at_is_said(tmp_path, options):
+    for name in ("long" * 99, "long" * 99 + ".csv"):
+        with pytest.raises(InputError, match=r"long(\.csv)?: cannot be read \(file name too long\)"):
+            find_pairs(tmp_path / name, **options)
