@@ -8,7 +8,7 @@ from gkm.study.design.space import Choice, Float, SearchSpace
 
 SPACE = SearchSpace(
     base=TrialConfig(
-        model=ModelConfig(max_kernel_size=9, num_kernels=9, width=8),
+        model=ModelConfig(max_kernel_size=9, num_kernels=9, width=8, window_pixels=128),
         data=DataConfig(crop_pixels=64, batch_size=8, crops_per_photo=16, flips=True),
         optim=OptimConfig(learning_rate=3e-3, clip_norm=1.0, schedule="cosine", decay_factor=0.02, warmup_epochs=1),
         training=TrainingConfig(epochs=27, validate_every=1, ema=0.99),
