@@ -10,6 +10,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,12 @@ def write_state_dict(state: Mapping[str, Tensor], path: Path) -> None:
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write contiguous tensors of the CPU as safetensors, whole or not at all; OSError where that cannot be done."""
     with atomic.whole(path) as unfinished:
+        unfinished.touch()
+        mode = unfinished.stat().st_mode  # what the umask leaves; safetensors writes for nobody else to read
         try:
             save_file(dict(tensors), unfinished)
+            with suppress(OSError):  # a file system without modes
+                unfinished.chmod(mode)
         except SafetensorError as error:
             # A full disk arrives as text, "... (os error 28)": whoever handles it needs the number.
             code = re.search(r"\(os error (\d+)\)", str(error))
