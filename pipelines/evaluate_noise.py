@@ -1,5 +1,6 @@
 """A model and noise levels in; PSNR, SSIM and LPIPS on noisy test photographs out, as a table and in MLflow."""
 
+from math import isinf
 from typing import Annotated
 
 import typer
@@ -65,7 +66,7 @@ def main(
         table.add_row(
             f"{level.sigma_8bit:g}",
             *(f"{value:.2f}" for value in (restored["psnr"], blurred["psnr"])),
-            f"{restored['psnr'] - blurred['psnr']:+.2f}",
+            "–" if isinf(blurred["psnr"]) else f"{restored['psnr'] - blurred['psnr']:+.2f}",
             *(f"{side[key]:.4f}" for key in ("ssim", "lpips") for side in (restored, blurred)),
         )
     show(table)

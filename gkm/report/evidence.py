@@ -139,10 +139,12 @@ class ReportSummary:
     def sentence(self) -> str:
         """The gain, to be read by itself."""
         noun = "photograph" if self.photographs == 1 else "photographs"
-        return (
-            f"On {self.photographs} test {noun}: {self.restored_psnr:.2f} dB, "
-            f"{self.gain:+.2f} dB over the blurred input."
-        )
+        return f"On {self.photographs} test {noun}: {self.restored_psnr:.2f} dB, {self.gained}."
+
+    @property
+    def gained(self) -> str:
+        """The gain in words."""
+        return gain_text(self.restored_psnr, self.blurred["psnr"])
 
     @property
     def lines(self) -> list[str]:
@@ -151,4 +153,12 @@ class ReportSummary:
         for name, scores in (("blurred", self.blurred), ("restored", self.restored)):
             figures = f"{scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}, LPIPS {scores['lpips']:.3f}"
             lines.append(f"{self.photographs} test photographs {name}: {figures}")
-        return [*lines, f"gain: {self.gain:+.2f} dB"]
+        gain = f"{self.gain:+.2f} dB" if math.isfinite(self.gain) else self.gained
+        return [*lines, f"gain: {gain}"]
+
+
+def gain_text(restored_psnr: float, blurred_psnr: float) -> str:
+    """What a mean PSNR gains over that of the blurred photographs, in words; none over infinitely many decibels."""
+    if math.isinf(blurred_psnr):
+        return "no gain to be told, since a blurred photograph is its sharp one"
+    return f"{restored_psnr - blurred_psnr:+.2f} dB over the blurred input"

@@ -141,6 +141,7 @@ def _has(page: Path, noise: Noise | None) -> bool:
 
 def _score_noise(study: Study, version: int, noise: Noise) -> list[str]:
     """Scores the model on noisy test photographs, where its report finds them; a line for each level."""
+    from gkm.report.evidence import gain_text
     from gkm.scoring.noise import study_noise
     from pipelines.terminal.lines import announced
 
@@ -154,7 +155,7 @@ def _score_noise(study: Study, version: int, noise: Noise) -> list[str]:
         )  # fmt: skip
     return [
         f"with noise of {level.sigma_8bit:g} grey levels: {level.restored['psnr']:.2f} dB, "
-        f"{level.restored['psnr'] - level.blurred['psnr']:+.2f} dB over the blurred input"
+        f"{gain_text(level.restored['psnr'], level.blurred['psnr'])}"
         for level in found.levels
     ]
 
@@ -165,5 +166,4 @@ def _report(study: Study, results: StudyResults, page: Path) -> None:
 
     with announced("building the report") as watch:
         summary = report_study(study.tracking, results, study.data, page, cache=study.cache, watch=watch)
-    gained = f"{summary.restored_psnr:.2f} dB, {summary.gain:+.2f} dB over the blurred input"
-    say(f"{summary.photographs} test photographs: {gained}")
+    say(f"{summary.photographs} test photographs: {summary.restored_psnr:.2f} dB, {summary.gained}")

@@ -80,7 +80,9 @@ def finding(study: StudyResults, tests: TestScores) -> str:
         alone = len(study.winner.trials) == 1
         subject = f"Trial {best.number}, {'' if alone else 'of the setting that is '}the best on validation,"
     quantity = "PSNR of the one test photograph" if count == 1 else f"mean PSNR of {count} test photographs"
-    if gain.verdict == "same":
+    if gain.verdict is None:
+        text = f"{subject} gains nothing that can be told: a blurred test photograph is its sharp one"
+    elif gain.verdict == "same":
         text = f"{subject} leaves the {quantity} at the {after} dB of the blurred input"
     else:
         verb = "raises" if gain.verdict == "better" else "lowers"

@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
 from gkm.evaluation import ImageScore
-from gkm.report import TestScores
+from gkm.report import ReportSummary, TestScores
 from gkm.report.tables.cells import Cell, count, difference, duration, interval, number
 from gkm.report.tables.scores import finding, score_rows, summary_rows
 from gkm.report.tables.study_table import front_heads, front_rows, heads, settings_rows, study_rows
@@ -171,6 +172,20 @@ def test_the_finding_says_gain_and_loss_alike(study: StudyResults, restored: flo
 def test_the_finding_does_not_call_nothing_a_gain(study: StudyResults) -> None:
     text = finding(study, TestScores(blurred=_scores(20), restored=_scores(20.001)))
     assert "leaves the PSNR of the one test photograph at the 20.00\N{NO-BREAK SPACE}dB of the blurred input" in text
+
+
+def test_no_gain_is_told_where_a_blurred_photograph_is_its_sharp_one(study: StudyResults) -> None:
+    endless = _scores(20, math.inf)
+    assert "nothing that can be told" in finding(study, TestScores(blurred=endless, restored=endless))
+    means = [{"psnr": psnr, "ssim": 1.0, "lpips": 0.0} for psnr in (math.inf, 30.0)]
+    for restored in means:
+        summary = ReportSummary(Path("report.html"), 2, blurred=means[0], restored=restored)
+        told = "no gain to be told, since a blurred photograph is its sharp one"
+        assert summary.sentence == f"On 2 test photographs: {restored['psnr']:.2f} dB, {told}."
+        assert summary.lines[-1] == f"gain: {told}"
+    usual = ReportSummary(Path("report.html"), 2, blurred={**means[0], "psnr": 29.5}, restored=means[1])
+    assert usual.sentence == "On 2 test photographs: 30.00 dB, +0.50 dB over the blurred input."
+    assert usual.lines[-1] == "gain: +0.50 dB"
 
 
 def test_the_finding_gives_the_spread_over_photographs(study: StudyResults) -> None:
