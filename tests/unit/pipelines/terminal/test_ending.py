@@ -13,6 +13,7 @@ import typer
 from gkm.config import TrainingConfig, TrialConfig
 from gkm.errors import InputError
 from gkm.registry import Registered
+from gkm.report import ReportSummary
 from gkm.study.design.space import Choice, SearchSpace
 from gkm.study.execution.run import Outcome
 from gkm.study.record.results import StudyResults, TrialRow
@@ -54,7 +55,7 @@ def study() -> Any:
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was registered and reported."""
     made: list[str] = []
-    summary = SimpleNamespace(restored_psnr=28.0, gain=1.5, photographs=2)
+    summary = ReportSummary(Path("report.html"), 2, blurred={"psnr": 26.5}, restored={"psnr": 28.0})
     monkeypatch.setattr(
         "gkm.registry.register_best",
         lambda *_: made.append("registered") or Registered(3, False, "28.00 dB, not better than version 2"),
