@@ -27,7 +27,7 @@ from gkm.config import TrialConfig
 from gkm.data.reading.loader import Batch
 from gkm.losses import learning_rate_at
 from gkm.networks import build
-from gkm.training.average import WeightAverage
+from gkm.training.average import average_of
 from gkm.training.context import LocalContext
 from gkm.training.course.position import StepLosses
 from gkm.training.epoch import Trainer
@@ -64,7 +64,7 @@ def compare(configs: list[TrialConfig], steps: int, folder: Path) -> None:
         own = trial(config)
         context = LocalContext(open_store(str(folder / str(number))))
         trainers.append(Trainer(own.network, own.optimizer, config, context))
-        averages.append(WeightAverage(own.network, config.training.ema) if config.training.ema else None)
+        averages.append(average_of(own.network, config.training.ema))
         sources.append(OneBatch())
     seconds: dict[str, list[float]] = {"alone": [], "together": []}
     distance = 0.0

@@ -63,3 +63,8 @@ class WeightAverage:
         self.updates = updates
         for name, tensor in self._tensors.items():
             tensor.copy_(tensors[name])
+
+
+def average_of(model: nn.Module, decay: float) -> WeightAverage | None:
+    """The average that `training.ema` = `decay` asks for; None where it is 0."""
+    return WeightAverage(model, decay) if decay else None

@@ -17,7 +17,7 @@ from gkm.config import TrialConfig
 from gkm.errors import InputError
 from gkm.losses import learning_rate_at
 from gkm.networks import Network
-from gkm.training.average import WeightAverage
+from gkm.training.average import average_of
 from gkm.training.context import TrainingContext, from_first
 from gkm.training.course.divergence import Describe, TrainingDivergedError, diverged, refuse_divergence
 from gkm.training.course.keeping import Draw, Validation, finish_keeping, is_kept, judged, keep_epoch, keep_position
@@ -78,7 +78,7 @@ def fit(
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=config.optim.learning_rate, fused=True)
     trainer = Trainer(model, optimizer, config, context)
-    average = WeightAverage(model, config.training.ema) if config.training.ema else None
+    average = average_of(model, config.training.ema)
     state = TrainingState(model, optimizer, average, identity, context.device, trainer.arithmetic)
     checkpoint, notes = from_first(context, partial(read_checkpoint, context.store, identity), InputError)
     if checkpoint:

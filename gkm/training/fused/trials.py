@@ -18,7 +18,7 @@ from gkm.errors import InputError
 from gkm.losses import learning_rate_at, scheduled_loss
 from gkm.networks.gkmnet.gkmnet import GKMNet
 from gkm.networks.gkmnet.joined import join
-from gkm.training.average import WeightAverage
+from gkm.training.average import WeightAverage, average_of
 from gkm.training.epoch import PairedBatch
 
 
@@ -45,7 +45,10 @@ class FusedTrials:
     def __init__(self, trials: Sequence[FusedTrial]) -> None:
         """Raises InputError where the trials do not have one shape, or ask for what cannot be shared."""
         check_one_shape([trial.config for trial in trials])
-        self.trials = [_with_average(trial) for trial in trials]
+        self.trials = [
+            replace(trial, average=trial.average or average_of(trial.network, trial.config.training.ema))
+            for trial in trials
+        ]
         self._joined = join([trial.network for trial in trials])
 
     def step(self, batches: Sequence[PairedBatch], epoch: int) -> list[Tensor]:
@@ -131,10 +134,3 @@ def _shape(config: TrialConfig) -> dict[str, object]:
     if config.data.crop_schedule:
         shared.add("training.epochs")
     return {key: value for key, value in config.flat().items() if key.startswith("model.") or key in shared}
-
-
-def _with_average(trial: FusedTrial) -> FusedTrial:
-    decay = trial.config.training.ema
-    if not decay or trial.average is not None:
-        return trial
-    return replace(trial, average=WeightAverage(trial.network, decay))

@@ -9,7 +9,7 @@ from gkm.config import TrialConfig
 from gkm.data.reading.loader import Batch
 from gkm.errors import InputError
 from gkm.networks import build
-from gkm.training.average import WeightAverage
+from gkm.training.average import average_of
 from gkm.training.context import LocalContext
 from gkm.training.course.position import StepLosses
 from gkm.training.epoch import Trainer
@@ -78,7 +78,7 @@ def alone(config, folder, epochs):
     trainer = Trainer(one.network, one.optimizer, config, LocalContext(open_store(str(folder))))
     batches = Batches(config)
     rates = [config.optim.learning_rate * (0.1 if epoch >= 3 else 1) for epoch in range(epochs)]
-    average = WeightAverage(one.network, config.training.ema) if config.training.ema else None
+    average = average_of(one.network, config.training.ema)
     losses = []
     for epoch in range(epochs):
         trainer.train(batches, epoch, rates[epoch], EachLoss(losses), average=average)
